@@ -1,0 +1,32 @@
+//! Rescind's agent: it takes signed orders, changes local accounts and keys, reads the host again
+//! to see what is really true, keeps the proof, and holds revoked access closed.
+//!
+//! Imports point downwards in this list; `link` and `orders` never know each other, they meet in
+//! `daemon`.
+
+/// The command line.
+pub mod cli;
+/// `agent.toml`, the ceiling that no order can raise, and `trust.toml`, whom the host obeys.
+pub mod config;
+/// The root half: sockets, the one worker, watches.
+pub mod daemon;
+/// Files of users, read and written in a child that has become their owner.
+pub mod home;
+/// One host's own files: a root directory, account files kept losslessly, their locks.
+pub mod host;
+/// The network half: TLS to the control plane, enrolment, its sandbox.
+pub mod link;
+/// An order's life: accept, plan, guard, apply, verify, confirm, hold, release.
+pub mod orders;
+/// The path evaluator: every way to act as an account, and whether it is open.
+pub mod paths;
+/// Processes and login sessions: seen, frozen, ended.
+pub mod processes;
+/// What sshd(8) reads: sshd_config(5) and authorized_keys, pure.
+pub mod sshd;
+/// The journal, which is the evidence chain, and its index.
+pub mod store;
+/// What sudo(8) reads: sudoers(5), pure.
+pub mod sudoers;
+/// System calls: the only room that names `nix` and the only one with `unsafe`.
+pub mod sys;

@@ -1,0 +1,3 @@
+//! `rescind-agent`: see `rescind-agent --help`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `rescind`: see `rescind --help`.
+
+fn main() {}

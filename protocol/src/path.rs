@@ -1,0 +1,110 @@
+//! One way to act on a host, and whether it is open.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::name::{AccountName, KeyFingerprint};
+
+/// How somebody gets in or acts.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum Mechanism {
+    /// A key line of an AuthorizedKeysFile (sshd(8)).
+    #[n(0)]
+    SshPublicKey,
+    /// A certificate signed by a CA that sshd trusts.
+    #[n(1)]
+    SshCertificate,
+    /// A password over ssh, asked by sshd or by PAM (`keyboard-interactive`).
+    #[n(2)]
+    SshPassword,
+    /// Trust in another host's word (`HostbasedAuthentication`).
+    #[n(3)]
+    SshHostbased,
+    /// Kerberos through GSSAPI.
+    #[n(4)]
+    SshGssapi,
+    /// Keys that a program hands to sshd (`AuthorizedKeysCommand`).
+    #[n(5)]
+    SshKeysCommand,
+    /// A password at the console, or to su(1).
+    #[n(6)]
+    ConsolePassword,
+    /// A login session that is open now.
+    #[n(7)]
+    Session,
+    /// A process that runs now.
+    #[n(8)]
+    Process,
+    /// A rule of sudoers(5).
+    #[n(9)]
+    Sudo,
+}
+
+/// Whether a path can be used now.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum PathState {
+    /// It can be used.
+    #[n(0)]
+    Open,
+    /// It cannot be used; the reason says what keeps it shut.
+    #[n(1)]
+    Closed,
+    /// It could not be told; the reason says why. Never the same as closed.
+    #[n(2)]
+    Unknown,
+}
+
+/// Where a path is configured.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
+#[cbor(map)]
+pub struct Source {
+    /// The file, as the host names it; bytes that are not printable UTF-8 are escaped (`\xff`).
+    #[n(0)]
+    pub file: String,
+    /// The line in it, from 1, where there is one.
+    #[n(1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
+    pub line: Option<u32>,
+}
+
+/// One way to act on a host as an account.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(map)]
+pub struct AccessPath {
+    /// The account.
+    #[n(0)]
+    pub account: AccountName,
+    /// Its uid.
+    #[n(1)]
+    pub uid: u32,
+    /// How.
+    #[n(2)]
+    pub mechanism: Mechanism,
+    /// Open, closed or unknown.
+    #[n(3)]
+    pub state: PathState,
+    /// What decides the state, for a person to read.
+    #[n(4)]
+    pub reason: String,
+    /// Where it is configured.
+    #[n(5)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// The key, for paths that need one.
+    #[n(6)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
+    pub fingerprint: Option<KeyFingerprint>,
+}

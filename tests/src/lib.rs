@@ -1,0 +1,1 @@
+//! Whole hosts, in a small language: `Host`, `Account`, `Key`, `Login`, `Order`.
