@@ -1,1 +1,4 @@
-//! See the crate's module list.
+//! One host's own files.
+
+/// Accounts as the files of the host say them.
+pub mod account;

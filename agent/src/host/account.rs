@@ -1,0 +1,65 @@
+//! An account as the files of the host say it, for those who judge what it can do.
+
+use rescind_protocol::name::AccountName;
+
+/// A local account: its passwd(5) line with what shadow(5) and group(5) add to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// passwd(5) field 1.
+    pub name: AccountName,
+    /// passwd(5) field 3.
+    pub uid: u32,
+    /// passwd(5) field 4.
+    pub gid: u32,
+    /// passwd(5) field 6, bytes as they stand.
+    pub home: Vec<u8>,
+    /// passwd(5) field 7, bytes as they stand; empty means `/bin/sh`.
+    pub shell: Vec<u8>,
+    /// The line of `/etc/passwd`, from 1.
+    pub passwd_line: u32,
+    /// The password field that decides: shadow(5)'s, or passwd(5)'s own where it is not `x`.
+    pub password: PasswordState,
+    /// The line of `/etc/shadow`, from 1, where there is one.
+    pub shadow_line: Option<u32>,
+    /// shadow(5) field 8: the day, counted from 1970-01-01, from which the account is expired.
+    pub expire_day: Option<i64>,
+    /// shadow(5) fields 3, 5 and 7 (last change, maximum age, inactivity), in days.
+    pub aging: Aging,
+    /// Its groups: the primary one first, then those of group(5) that name it as a member.
+    pub groups: Vec<GroupRef>,
+}
+
+/// A group that an account is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRef {
+    /// group(5) field 1, bytes as they stand; empty for a primary gid that has no line.
+    pub name: Vec<u8>,
+    /// group(5) field 3.
+    pub gid: u32,
+}
+
+/// Password aging, in days; `None` where the field is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Aging {
+    /// Day of the last change, counted from 1970-01-01; 0 forces a change at the next login.
+    pub last_change: Option<i64>,
+    /// Days a password is good for.
+    pub max: Option<i64>,
+    /// Days after that in which it can still be changed at login.
+    pub inactive: Option<i64>,
+}
+
+/// What a password field says, without its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordState {
+    /// Empty: no password is asked (where `nullok` or PermitEmptyPasswords lets that through).
+    Empty,
+    /// A hash that some password may match.
+    Usable,
+    /// Begins with `!`: locked as shadow(5), passwd(1) and sshd(8) understand it.
+    Locked,
+    /// Not locked in that sense, but nothing that a password can match: `*`, `x` and the like.
+    Unusable,
+    /// passwd(5) says `x` and shadow(5) has no line for the account.
+    Missing,
+}
