@@ -1,4 +1,23 @@
-//! One host's own files.
+//! One host's own files: read without trusting what lies on the way, edited without losing what
+//! was not meant to change, written so that a file is the old one or the new one and never between.
+#![forbid(unsafe_code)]
 
-/// Accounts as the files of the host say them.
+/// Where a host's files are: `/`, or the directory of one that is not booted.
+pub mod root;
+
+/// Files of lines, kept byte for byte.
+pub mod lines;
+/// A field that holds a password hash: what it says, locking it, and undoing just that.
+pub mod password;
+
+/// group(5).
+pub mod group;
+/// gshadow(5).
+pub mod gshadow;
+/// passwd(5).
+pub mod passwd;
+/// shadow(5).
+pub mod shadow;
+
+/// What an account is.
 pub mod account;

@@ -1,1 +1,10 @@
-//! See the crate's module list.
+//! System calls: the only room that names `nix` and the only one with `unsafe`.
+//!
+//! Everything here says what the kernel said and decides nothing.
+
+/// Files and directories by descriptor: opened one component at a time, checked, renamed, synced.
+pub mod fs;
+/// The write lock on a file that lckpwdf(3) takes, and whether a process is alive.
+pub mod lock;
+/// Extended attributes, which also are access control lists and security labels.
+pub mod xattr;

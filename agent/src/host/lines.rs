@@ -1,0 +1,314 @@
+//! Files of lines, kept byte for byte.
+//!
+//! What is not changed comes out as it went in: comments, blank and malformed lines, NIS lines,
+//! carriage returns, NULs, a line of 200 kB, a last line without its newline. One buffer holds the
+//! file, edits happen in it, and it is wiped when it is let go, because it may hold hashes.
+
+use std::fmt;
+use std::ops::Range;
+
+use zeroize::Zeroize;
+
+/// A file as its lines.
+pub struct Lines {
+    bytes: Vec<u8>,
+    /// Where each line begins.
+    starts: Vec<usize>,
+}
+
+/// What a line of an account file is to those who read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind<'a> {
+    /// Nothing but blanks.
+    Blank,
+    /// Begins with `#`, after blanks or not.
+    Comment,
+    /// Begins with `+` or `-`: accounts of a directory, for nsswitch's `compat` (nsswitch.conf(5)).
+    Nis,
+    /// Anything else, without the blanks before it, which glibc skips.
+    Entry(&'a [u8]),
+}
+
+/// A line that is neither blank, comment nor NIS, and that no reader understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unparsed {
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl Lines {
+    /// Takes a file's content.
+    pub fn parse(bytes: Vec<u8>) -> Self {
+        let mut starts = Vec::with_capacity(bytes.len() / 64 + 1);
+        let mut start = 0;
+        while start < bytes.len() {
+            starts.push(start);
+            start = match memchr::memchr(b'\n', &bytes[start..]) {
+                Some(at) => start + at + 1,
+                None => bytes.len(),
+            };
+        }
+        Self { bytes, starts }
+    }
+
+    /// The whole file as it stands, edits included.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Whether the file is empty.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// A line by its index from 0, without its newline.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn line(&self, index: usize) -> &[u8] {
+        let line = &self.bytes[self.range(index)];
+        line.strip_suffix(b"\n").unwrap_or(line)
+    }
+
+    /// All lines, without their newlines.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.line(index))
+    }
+
+    /// The indexes of all lines whose first field is `name`, blanks before it skipped as glibc
+    /// does. Malformed lines too: another reader may be more generous than we are.
+    pub fn named(&self, name: &[u8]) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(move |index| {
+            let line = self.line(*index).trim_ascii_start();
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.first() == Some(&b':'))
+        })
+    }
+
+    /// The numbers, from 1, of lines that begin with `+` or `-`.
+    pub fn nis(&self) -> impl Iterator<Item = u32> {
+        let is_nis = |(_, line): &(usize, &[u8])| kind_of(line) == LineKind::Nis;
+        self.iter()
+            .enumerate()
+            .filter(is_nis)
+            .map(|(index, _)| number(index))
+    }
+
+    /// The lines that are neither blank, comment nor NIS, and that `is_read` does not know either.
+    pub fn unparsed(
+        &self,
+        is_read: impl Fn(usize, &[u8]) -> bool,
+    ) -> impl Iterator<Item = Unparsed> {
+        self.iter().enumerate().filter_map(move |(index, line)| {
+            let lost = matches!(kind_of(line), LineKind::Entry(_)) && !is_read(index, line);
+            lost.then(|| Unparsed {
+                line: number(index),
+            })
+        })
+    }
+
+    /// Puts `new` in the place of some bytes of a line, counted from the line's first byte.
+    ///
+    /// # Panics
+    /// When the range is not in the line, or `new` would make more lines than one of it.
+    pub fn splice(&mut self, index: usize, at: Range<usize>, new: &[u8]) {
+        assert!(at.end <= self.line(index).len() && !new.contains(&b'\n'));
+        let at = self.starts[index] + at.start..self.starts[index] + at.end;
+        let (old_end, new_end) = (at.end, at.start + new.len());
+        let (old_len, new_len) = (self.bytes.len(), self.bytes.len() - at.len() + new.len());
+        if new_len > self.bytes.capacity() {
+            self.grow(new_len + ROOM_TO_GROW);
+        }
+        self.bytes.resize(old_len.max(new_len), 0);
+        self.bytes.copy_within(old_end..old_len, new_end);
+        self.bytes[at.start..new_end].copy_from_slice(new);
+        // What a shorter file leaves behind its end is wiped with the buffer.
+        self.bytes.truncate(new_len);
+        for start in &mut self.starts[index + 1..] {
+            *start = *start + new_len - old_len;
+        }
+        // A last line without newline of which nothing is left is no line.
+        self.starts.pop_if(|start| *start == new_len);
+    }
+
+    fn range(&self, index: usize) -> Range<usize> {
+        let end = self.starts.get(index + 1).copied();
+        self.starts[index]..end.unwrap_or(self.bytes.len())
+    }
+
+    /// Moves to a larger buffer and wipes the old one, which `Vec` would not.
+    fn grow(&mut self, capacity: usize) {
+        let mut larger = Vec::with_capacity(capacity);
+        larger.extend_from_slice(&self.bytes);
+        std::mem::swap(&mut self.bytes, &mut larger);
+        wipe(&mut larger);
+    }
+}
+
+const ROOM_TO_GROW: usize = 4096;
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        wipe(&mut self.bytes);
+    }
+}
+
+/// Shows no content.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lines, bytes) = (self.len(), self.bytes.len());
+        write!(f, "Lines({lines} lines, {bytes} bytes)")
+    }
+}
+
+/// Overwrites a buffer, its unused capacity too.
+pub(super) fn wipe(bytes: &mut Vec<u8>) {
+    bytes.spare_capacity_mut().zeroize();
+    bytes.as_mut_slice().zeroize();
+    bytes.clear();
+}
+
+/// What a line is.
+pub fn kind_of(line: &[u8]) -> LineKind<'_> {
+    let line = line.trim_ascii_start();
+    match line.first() {
+        None => LineKind::Blank,
+        Some(b'#') => LineKind::Comment,
+        Some(b'+' | b'-') => LineKind::Nis,
+        Some(_) => LineKind::Entry(line),
+    }
+}
+
+/// The line number that people count from 1, of an index from 0.
+pub fn number(index: usize) -> u32 {
+    u32::try_from(index + 1).unwrap_or(u32::MAX)
+}
+
+/// Up to `N` fields of a line, split at `:`, and how many there are; the last one takes the rest.
+pub fn fields<const N: usize>(line: &[u8]) -> ([&[u8]; N], usize) {
+    let mut fields: [&[u8]; N] = [b""; N];
+    let mut count = 0;
+    let mut rest = Some(line);
+    while let Some(text) = rest
+        && count < N
+    {
+        let colon = match count + 1 == N {
+            true => None,
+            false => memchr::memchr(b':', text),
+        };
+        (fields[count], rest) = match colon {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        count += 1;
+    }
+    (fields, count)
+}
+
+/// Where field `n`, from 0, is in a line; `None` where it has fewer.
+pub fn field_range(line: &[u8], n: usize) -> Option<Range<usize>> {
+    let mut start = 0;
+    for _ in 0..n {
+        start += memchr::memchr(b':', &line[start..])? + 1;
+    }
+    let len = memchr::memchr(b':', &line[start..]).unwrap_or(line.len() - start);
+    Some(start..start + len)
+}
+
+/// A number as glibc's readers of account files take it: blanks and a `+` before it are skipped.
+pub fn number_field(field: &[u8]) -> Option<u32> {
+    std::str::from_utf8(field.trim_ascii_start())
+        .ok()?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ugly_files_come_out_as_they_went_in() {
+        let long = vec![b'x'; 200_000];
+        for file in [
+            &b""[..],
+            b"\n",
+            b"\n\n",
+            b"a",
+            b"a\n",
+            b"a\r\nb\0c\n\n#\n+::::\n-\xff\xfe",
+            &long,
+        ] {
+            let lines = Lines::parse(file.to_vec());
+            assert_eq!(lines.bytes(), file);
+            let newlines = file.iter().filter(|byte| **byte == b'\n').count();
+            let unended = usize::from(!file.is_empty() && !file.ends_with(b"\n"));
+            assert_eq!(lines.len(), newlines + unended);
+        }
+    }
+
+    #[test]
+    fn a_splice_moves_the_lines_after_it() {
+        let mut lines = Lines::parse(b"one\ntwo\nthree".to_vec());
+        lines.splice(1, 1..2, b"WWWW");
+        lines.splice(0, 0..3, b"");
+        lines.splice(2, 5..5, b"!");
+        assert_eq!(lines.bytes(), b"\ntWWWWo\nthree!");
+        assert_eq!(
+            lines.iter().collect::<Vec<_>>(),
+            [&b""[..], b"tWWWWo", b"three!"]
+        );
+    }
+
+    #[test]
+    fn fields_split_at_colons_and_the_last_takes_the_rest() {
+        let ([a, b, c], n) = fields(b"x::y:z");
+        assert_eq!((a, b, c, n), (&b"x"[..], &b""[..], &b"y:z"[..], 3));
+        let ([a, b], n) = fields(b"x");
+        assert_eq!((a, b, n), (&b"x"[..], &b""[..], 1));
+        assert_eq!(field_range(b"x::y:z", 2), Some(3..4));
+        assert_eq!(field_range(b"x::y:z", 4), None);
+    }
+
+    /// Random files of the characters that matter, and random edits of them.
+    #[test]
+    fn twenty_thousand_random_files_survive_and_an_edit_changes_its_own_bytes_only() {
+        const LETTERS: &[u8] = b"\n\n::::,+-#! \t\r\0\xffalicex$0123";
+        let mut random = Xorshift(0x9E37_79B9_7F4A_7C15);
+        for _ in 0..20_000 {
+            let file: Vec<u8> = (0..random.below(300))
+                .map(|_| LETTERS[random.below(LETTERS.len())])
+                .collect();
+            let mut lines = Lines::parse(file.clone());
+            assert_eq!(lines.bytes(), file);
+            if lines.is_empty() {
+                continue;
+            }
+            let index = random.below(lines.len());
+            let start = random.below(lines.line(index).len() + 1);
+            let end = start + random.below(lines.line(index).len() - start + 1);
+            let new = &b"!$6$new:hash"[..random.below(13)];
+            let (before, after) = (lines.starts[index] + start, lines.starts[index] + end);
+            let want = [&file[..before], new, &file[after..]].concat();
+            lines.splice(index, start..end, new);
+            assert_eq!(lines.bytes(), want);
+            assert_eq!(lines.starts, Lines::parse(want).starts);
+        }
+    }
+
+    struct Xorshift(u64);
+
+    impl Xorshift {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % limit as u64) as usize
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A field that holds a password hash: what it says, locking it, and undoing just that.
+
+use minicbor::{Decode, Encode};
+use rescind_protocol::name::AccountName;
+
+use super::account::PasswordState;
+use super::lines::{Lines, field_range, number};
+
+impl PasswordState {
+    /// What field 2 of passwd(5) or shadow(5) says.
+    pub fn of_field(field: &[u8]) -> Self {
+        match field.first() {
+            None => Self::Empty,
+            Some(b'!') => Self::Locked,
+            // crypt(5): hashes begin with `$`, `_` or are 13 letters of the traditional scheme or
+            // more of bigcrypt; `*` begins none, and nothing shorter than 13 can be one.
+            Some(b'*') => Self::Unusable,
+            Some(b'$' | b'_') => Self::Usable,
+            Some(_) if field.len() < 13 => Self::Unusable,
+            Some(_) => Self::Usable,
+        }
+    }
+}
+
+/// What locking did to one line of an account; it holds no secret and undoes the change.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct PasswordLock {
+    /// Which of the account's lines, from 0, in the order of the file.
+    #[n(0)]
+    pub nth: u32,
+    /// The line when it was locked, from 1: for people, others may have added lines since.
+    #[n(1)]
+    pub line: u32,
+    /// Whether a `!` was put before the field; it stays as it is where it had one.
+    #[n(2)]
+    pub added: bool,
+    /// Whether the field was empty: only then may undoing leave it empty again.
+    #[n(3)]
+    pub was_empty: bool,
+}
+
+/// What undoing one change came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Restored {
+    /// The field is again what it was.
+    Yes,
+    /// The change had left the field alone, and so does undoing it.
+    NothingToDo,
+    /// Somebody changed the field since; it stays as they left it.
+    ChangedSince,
+    /// The account has no such line any more.
+    Gone,
+}
+
+/// Locks field 2 of every line of an account, except where `elsewhere` says that the field only
+/// points to another file.
+pub(super) fn lock(
+    lines: &mut Lines,
+    name: &AccountName,
+    elsewhere: impl Fn(&[u8]) -> bool,
+) -> Vec<PasswordLock> {
+    let indexes: Vec<usize> = lines.named(name.as_str().as_bytes()).collect();
+    let mut locks = Vec::with_capacity(indexes.len());
+    for (nth, index) in (0..).zip(indexes) {
+        // `named` found a colon, so there is a second field.
+        let Some(field) = field_range(lines.line(index), PASSWORD) else {
+            continue;
+        };
+        let before = &lines.line(index)[field.clone()];
+        let added = before.first() != Some(&b'!') && !elsewhere(before);
+        locks.push(PasswordLock {
+            nth,
+            line: number(index),
+            added,
+            was_empty: before.is_empty(),
+        });
+        if added {
+            lines.splice(index, field.start..field.start, b"!");
+        }
+    }
+    locks
+}
+
+/// Takes back what [`lock`] did: one `!` where it added one and the field still begins with it.
+pub(super) fn unlock(
+    lines: &mut Lines,
+    name: &AccountName,
+    locks: &[PasswordLock],
+) -> Vec<Restored> {
+    let indexes: Vec<usize> = lines.named(name.as_str().as_bytes()).collect();
+    let undo = |lock: &PasswordLock| {
+        if !lock.added {
+            return Restored::NothingToDo;
+        }
+        let Some(index) = indexes.get(lock.nth as usize).copied() else {
+            return Restored::Gone;
+        };
+        let Some(field) = field_range(lines.line(index), PASSWORD) else {
+            return Restored::Gone;
+        };
+        match &lines.line(index)[field.clone()] {
+            // Somebody took the hash away: without the `!` any password would do.
+            b"!" if !lock.was_empty => Restored::ChangedSince,
+            [b'!', ..] => {
+                lines.splice(index, field.start..field.start + 1, b"");
+                Restored::Yes
+            }
+            _ => Restored::ChangedSince,
+        }
+    };
+    locks.iter().map(undo).collect()
+}
+
+/// Field 2 of passwd(5) and shadow(5), from 0.
+const PASSWORD: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_says_what_a_password_can_do() {
+        use PasswordState::*;
+        for (field, state) in [
+            ("", Empty),
+            ("!", Locked),
+            ("!!", Locked),
+            ("!*", Locked),
+            ("!$6$salt$hash", Locked),
+            ("*", Unusable),
+            ("*LK*", Unusable),
+            ("*$6$salt$hash", Unusable),
+            ("x", Unusable),
+            ("NP", Unusable),
+            ("$6$salt$hash", Usable),
+            ("$y$j9T$salt$hash", Usable),
+            ("rEK1ecacw.7.c", Usable),
+            ("_J9..rasmBYk8r9AiWNc", Usable),
+        ] {
+            assert_eq!(
+                PasswordState::of_field(field.as_bytes()),
+                state,
+                "{field:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! Where a host's files are: `/`, or the directory of one that is not booted.
+//!
+//! A path is walked from the root directory one component at a time, each held by a descriptor.
+//! Symbolic links are followed only where nobody but root could have made or moved them: hosts
+//! have such links (`/etc/shadow` on LibreELEC, all of `/etc` on NixOS), and a link that somebody
+//! else controls would choose for root what it reads and replaces. Links stay inside the root.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use crate::sys::fs::{self, FileKind, FileStat};
+
+/// The root directory of one host.
+#[derive(Debug)]
+pub struct HostRoot {
+    dir: OwnedFd,
+    path: PathBuf,
+    live: bool,
+    /// Whose files are trusted besides root's own: see [`HostRoot::trusts`].
+    also_trusted: Option<u32>,
+}
+
+/// A file, read whole. `Debug` shows no content.
+pub struct SystemFile {
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// Which state of which file that is.
+    pub stamp: FileStamp,
+    /// Its path on the host with all links resolved.
+    pub path: PathBuf,
+}
+
+impl fmt::Debug for SystemFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemFile")
+            .field("path", &self.path)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One state of one file: equal stamps mean that nobody changed or replaced it between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits, 0 to 0o7777.
+    pub mode: u32,
+}
+
+impl From<&FileStat> for FileStamp {
+    fn from(stat: &FileStat) -> Self {
+        Self {
+            dev: stat.dev,
+            ino: stat.ino,
+            size: stat.size,
+            mtime: stat.mtime,
+            ctime: stat.ctime,
+            uid: stat.uid,
+            gid: stat.gid,
+            mode: stat.mode,
+        }
+    }
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its path on the host with all links resolved.
+    pub path: PathBuf,
+    /// What it is.
+    pub stat: FileStat,
+}
+
+/// Why a file could not be read. `Missing` is the only one that says there is nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No such file, or a directory on the way is not there.
+    #[error("{path:?} does not exist")]
+    Missing {
+        /// The path as it was asked for.
+        path: PathBuf,
+    },
+    /// There is something else than a regular file (or a directory, where one was wanted).
+    #[error("{path:?} is not what it should be but a {kind:?} file")]
+    NotRegular {
+        /// The path as it was asked for.
+        path: PathBuf,
+        /// What is there.
+        kind: FileKind,
+    },
+    /// A file with more bytes than its reader takes.
+    #[error("{path:?} is larger than {max_bytes} bytes")]
+    TooLarge {
+        /// The path as it was asked for.
+        path: PathBuf,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// A directory with more names than its reader takes.
+    #[error("{path:?} holds more than {max_entries} names")]
+    TooMany {
+        /// The path as it was asked for.
+        path: PathBuf,
+        /// The limit.
+        max_entries: usize,
+    },
+    /// Somebody else than root decides what the path leads to.
+    #[error("{path:?} is not read: {component:?} {why}; give it to root or take the link away")]
+    Untrusted {
+        /// The path as it was asked for.
+        path: PathBuf,
+        /// The link or directory on the way.
+        component: PathBuf,
+        /// What is wrong with it.
+        why: Distrust,
+    },
+    /// It was written to at each of several attempts to read it.
+    #[error("{path:?} changes while it is read; try again")]
+    Changing {
+        /// The path as it was asked for.
+        path: PathBuf,
+    },
+    /// The system said no.
+    #[error("{path:?} cannot be read: {source}")]
+    Io {
+        /// The path as it was asked for.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl ReadError {
+    /// Whether there is simply nothing at that path.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+    }
+}
+
+/// Why a component of a path is not trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// It belongs to this uid, not to root.
+    Owner(u32),
+    /// Its group, this gid, may write to it.
+    GroupWritable(u32),
+    /// Everybody may write to it.
+    WorldWritable,
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner(uid) => write!(f, "belongs to uid {uid}, not to root"),
+            Self::GroupWritable(gid) => write!(f, "can be written to by group {gid}"),
+            Self::WorldWritable => f.write_str("can be written to by everybody"),
+        }
+    }
+}
+
+impl HostRoot {
+    /// The system that is running.
+    pub fn live() -> Result<Self, ReadError> {
+        Self::at(Path::new("/"))
+    }
+
+    /// The system in a directory. It is the live one where that directory is `/`.
+    pub fn at(path: &Path) -> Result<Self, ReadError> {
+        let failed = |source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let dir = fs::open_root_dir(path).map_err(failed)?;
+        let stat = fs::fstat(&dir).map_err(failed)?;
+        let slash = fs::open_root_dir(Path::new("/")).and_then(fs::fstat);
+        Ok(Self {
+            dir,
+            path: path.to_owned(),
+            live: stat.same_file(&slash.map_err(failed)?),
+            also_trusted: (fs::effective_uid() != 0).then_some(stat.uid),
+        })
+    }
+
+    /// Whether this is the running system, so that its processes and sessions can be asked about.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Where the root directory is, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The root directory, open for as long as this value lives.
+    pub fn dir_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Reads a regular file whole, if it has at most `max_bytes`.
+    ///
+    /// `path` is as the host names it, from its root. A file that is replaced or written to
+    /// meanwhile is read again, at most [`READ_ATTEMPTS`] times.
+    pub fn read(&self, path: &Path, max_bytes: u64) -> Result<SystemFile, ReadError> {
+        for _ in 0..READ_ATTEMPTS {
+            let found = self.locate(path)?;
+            let stat = found.stat.ok_or_else(|| missing(path))?;
+            if stat.kind != FileKind::Regular {
+                return Err(not_regular(path, stat.kind));
+            }
+            let file = match fs::open_read(&found.dir, &found.name) {
+                // Replaced since it was located: a link stands there now, or nothing.
+                Err(error) if is_gone(&error) => continue,
+                file => file.map_err(|source| failed(path, source))?,
+            };
+            let before = fs::fstat(&file).map_err(|source| failed(path, source))?;
+            if !before.same_file(&stat) {
+                continue;
+            }
+            let bytes = read_at_most(&file, before.size, max_bytes)
+                .map_err(|source| failed(path, source))?
+                .ok_or_else(|| ReadError::TooLarge {
+                    path: path.to_owned(),
+                    max_bytes,
+                })?;
+            let after = fs::fstat(&file).map_err(|source| failed(path, source))?;
+            let (stamp, now) = (FileStamp::from(&before), FileStamp::from(&after));
+            if stamp == now || content_stood_still(&before, &after, bytes.len()) {
+                return Ok(SystemFile {
+                    bytes,
+                    stamp: now,
+                    path: found.path,
+                });
+            }
+        }
+        Err(ReadError::Changing {
+            path: path.to_owned(),
+        })
+    }
+
+    /// What a path leads to, links followed where they can be trusted.
+    pub fn stat(&self, path: &Path) -> Result<Standing, ReadError> {
+        let found = self.locate(path)?;
+        Ok(Standing {
+            stat: found.stat.ok_or_else(|| missing(path))?,
+            path: found.path,
+        })
+    }
+
+    /// Whether there is something at a path; not being able to tell is an error.
+    pub fn exists(&self, path: &Path) -> Result<bool, ReadError> {
+        match self.stat(path) {
+            Ok(_) => Ok(true),
+            Err(ReadError::Missing { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names in a directory, sorted by their bytes, if there are at most `max_entries`.
+    pub fn read_dir(&self, path: &Path, max_entries: usize) -> Result<Vec<OsString>, ReadError> {
+        let (dir, _) = self.open_dir(path)?;
+        let mut names = fs::list(dir, max_entries).map_err(|source| match source.kind() {
+            io::ErrorKind::FileTooLarge => ReadError::TooMany {
+                path: path.to_owned(),
+                max_entries,
+            },
+            _ => failed(path, source),
+        })?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Opens a directory for listing, changing and fsync; also gives its resolved path.
+    pub(super) fn open_dir(&self, path: &Path) -> Result<(OwnedFd, PathBuf), ReadError> {
+        let found = self.locate(path)?;
+        let stat = found.stat.ok_or_else(|| missing(path))?;
+        if stat.kind != FileKind::Directory {
+            return Err(not_regular(path, stat.kind));
+        }
+        let dir = fs::open_handle(&found.dir, &found.name)
+            .and_then(fs::open_dir)
+            .map_err(|source| failed(path, source))?;
+        Ok((dir, found.path))
+    }
+
+    /// Finds the directory and the name in it that a path leads to in the end.
+    pub(super) fn locate(&self, path: &Path) -> Result<Located, ReadError> {
+        Walk {
+            root: self,
+            asked: path,
+            entered: Vec::new(),
+            doubt: None,
+            links: 0,
+        }
+        .run()
+        .map_err(|error| match error {
+            ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                missing(path)
+            }
+            error => error,
+        })
+    }
+
+    /// Whose word about names is taken: root's, and for a process that is not root (a look at a
+    /// directory of its own, as in tests) that of the root directory's owner.
+    fn trusts(&self, uid: u32) -> bool {
+        uid == 0 || Some(uid) == self.also_trusted
+    }
+
+    fn distrust_of_dir(&self, stat: &FileStat) -> Option<Distrust> {
+        let sticky = stat.mode & 0o1000 != 0;
+        if !self.trusts(stat.uid) {
+            Some(Distrust::Owner(stat.uid))
+        } else if stat.mode & 0o002 != 0 && !sticky {
+            Some(Distrust::WorldWritable)
+        } else if stat.mode & 0o020 != 0 && stat.gid != 0 && !sticky {
+            Some(Distrust::GroupWritable(stat.gid))
+        } else {
+            None
+        }
+    }
+}
+
+/// How often a file that changes under the reader's eyes is read again.
+const READ_ATTEMPTS: usize = 4;
+
+/// The end of a walk: a name in an open directory.
+pub(super) struct Located {
+    /// The directory, as a handle.
+    pub dir: OwnedFd,
+    /// The name in it; `.` for the root directory itself.
+    pub name: OsString,
+    /// What stands there, never a symbolic link; `None` where nothing does.
+    pub stat: Option<FileStat>,
+    /// The path on the host with all links resolved.
+    pub path: PathBuf,
+    /// The first directory on the way in which others than root can change names.
+    pub doubt: Option<(PathBuf, Distrust)>,
+}
+
+struct Walk<'a> {
+    root: &'a HostRoot,
+    asked: &'a Path,
+    entered: Vec<(OwnedFd, OsString)>,
+    doubt: Option<(PathBuf, Distrust)>,
+    links: usize,
+}
+
+/// As many links as the kernel follows in one path (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+/// Directories held open at once; deeper paths are not those of system files.
+const DEPTH_MAX: usize = 128;
+
+impl Walk<'_> {
+    fn run(mut self) -> Result<Located, ReadError> {
+        let root_stat = self.io(fs::fstat(&self.root.dir))?;
+        self.judge(&root_stat, None);
+        // What is still to walk, the next component last.
+        let mut ahead = components(self.asked);
+        while let Some(name) = ahead.pop() {
+            if name == ".." {
+                self.entered.pop();
+                continue;
+            }
+            let handle = match fs::open_handle(self.here(), &name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && ahead.is_empty() => {
+                    return self.arrive(name, None);
+                }
+                handle => self.io(handle)?,
+            };
+            let stat = self.io(fs::fstat(&handle))?;
+            match stat.kind {
+                FileKind::Symlink => {
+                    let target = self.follow(&name, &handle, &stat)?;
+                    ahead.extend(components(&target));
+                }
+                _ if ahead.is_empty() => return self.arrive(name, Some(stat)),
+                FileKind::Directory if self.entered.len() < DEPTH_MAX => {
+                    self.judge(&stat, Some(&name));
+                    self.entered.push((handle, name));
+                }
+                FileKind::Directory => return self.io(Err(io::ErrorKind::InvalidFilename.into())),
+                _ => return self.io(Err(io::ErrorKind::NotADirectory.into())),
+            }
+        }
+        // The path ends in a directory that was entered already: `/`, or one ending in `..`.
+        match self.entered.pop() {
+            Some((handle, name)) => {
+                let stat = self.io(fs::fstat(&handle))?;
+                self.arrive(name, Some(stat))
+            }
+            None => self.arrive(".".into(), Some(root_stat)),
+        }
+    }
+
+    fn follow(
+        &mut self,
+        name: &OsStr,
+        link: &OwnedFd,
+        stat: &FileStat,
+    ) -> Result<PathBuf, ReadError> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return self.io(Err(io::Error::other("more than 40 symbolic links")));
+        }
+        if !self.root.trusts(stat.uid) {
+            return Err(self.untrusted(self.path_of(Some(name)), Distrust::Owner(stat.uid)));
+        }
+        let target = PathBuf::from(self.io(fs::read_link(link))?);
+        if target.is_absolute() {
+            self.entered.clear();
+        }
+        Ok(target)
+    }
+
+    /// Remembers the first directory in which somebody else than root can change names.
+    fn judge(&mut self, stat: &FileStat, name: Option<&OsStr>) {
+        if self.doubt.is_none()
+            && let Some(why) = self.root.distrust_of_dir(stat)
+        {
+            self.doubt = Some((self.path_of(name), why));
+        }
+    }
+
+    fn arrive(mut self, name: OsString, stat: Option<FileStat>) -> Result<Located, ReadError> {
+        if self.links > 0
+            && let Some((component, why)) = self.doubt.take()
+        {
+            return Err(self.untrusted(component, why));
+        }
+        let path = if name == "." {
+            PathBuf::from("/")
+        } else {
+            self.path_of(Some(&name))
+        };
+        let dir = match self.entered.pop() {
+            Some((handle, _)) => handle,
+            None => self.io(self.root.dir.try_clone())?,
+        };
+        Ok(Located {
+            dir,
+            name,
+            stat,
+            path,
+            doubt: self.doubt,
+        })
+    }
+
+    fn here(&self) -> BorrowedFd<'_> {
+        match self.entered.last() {
+            Some((handle, _)) => handle.as_fd(),
+            None => self.root.dir.as_fd(),
+        }
+    }
+
+    fn path_of(&self, name: Option<&OsStr>) -> PathBuf {
+        let entered = self.entered.iter().map(|(_, name)| name.as_os_str());
+        Path::new("/").join(entered.chain(name).collect::<PathBuf>())
+    }
+
+    fn io<T>(&self, result: io::Result<T>) -> Result<T, ReadError> {
+        result.map_err(|source| failed(self.asked, source))
+    }
+
+    fn untrusted(&self, component: PathBuf, why: Distrust) -> ReadError {
+        ReadError::Untrusted {
+            path: self.asked.to_owned(),
+            component,
+            why,
+        }
+    }
+}
+
+/// The names of a path, last one first; `..` is among them.
+fn components(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    });
+    let mut names: Vec<_> = names.collect();
+    names.reverse();
+    names
+}
+
+/// Reads to the end; `None` where there are more than `max` bytes. The buffer is made once, so
+/// that no copy of a secret is left behind by its growth.
+fn read_at_most(file: &File, expected: u64, max: u64) -> io::Result<Option<Vec<u8>>> {
+    if expected > max {
+        return Ok(None);
+    }
+    let too_large = || io::Error::from(io::ErrorKind::FileTooLarge);
+    let capacity = usize::try_from(expected).map_err(|_| too_large())?;
+    let mut bytes = Vec::with_capacity(capacity.saturating_add(ROOM_TO_GROW));
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max).then_some(bytes))
+}
+
+/// Bytes beyond the size that stat(2) gave: the end is noticed without growing, and an edit of a
+/// few bytes fits in place.
+const ROOM_TO_GROW: usize = 4096;
+
+/// Whether only owner, mode, names or attributes changed while the content was read.
+fn content_stood_still(before: &FileStat, after: &FileStat, read: usize) -> bool {
+    before.mtime == after.mtime && before.size == after.size && after.size == read as u64
+}
+
+/// `ENOENT`, or `ELOOP` from `O_NOFOLLOW`.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ELOOP)
+}
+
+/// errno(3)'s number on every Linux that Rescind is built for.
+const ELOOP: i32 = 40;
+
+fn missing(path: &Path) -> ReadError {
+    ReadError::Missing {
+        path: path.to_owned(),
+    }
+}
+
+fn not_regular(path: &Path, kind: FileKind) -> ReadError {
+    ReadError::NotRegular {
+        path: path.to_owned(),
+        kind,
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> ReadError {
+    ReadError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

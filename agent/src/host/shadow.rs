@@ -1,0 +1,404 @@
+//! shadow(5): passwords and expiry, kept line by line and never shown.
+
+use std::fmt;
+
+use minicbor::{Decode, Encode};
+use rescind_protocol::name::AccountName;
+
+use super::account::{Aging, PasswordState};
+use super::lines::{LineKind, Lines, Unparsed, field_range, fields, kind_of, number};
+use super::password::{self, PasswordLock, Restored};
+
+/// The expiry day that disables an account: 1970-01-02. shadow(5) advises against 0, which some
+/// programs take for "never".
+pub const DISABLED_DAY: i64 = 1;
+
+/// `/etc/shadow`. Its buffer is wiped when it is dropped.
+#[derive(Debug)]
+pub struct Shadow {
+    lines: Lines,
+}
+
+/// A line as glibc's getspent(3) understands it; fields that are missing at the end are empty.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ShadowEntry<'a> {
+    /// The line, from 1.
+    pub line: u32,
+    /// Field 1, without blanks before it; never empty.
+    pub name: &'a [u8],
+    /// Field 2: a hash, or what stands for none.
+    pub password: &'a [u8],
+    /// Fields 3, 5 and 7.
+    pub aging: Aging,
+    /// Field 8, where it holds a day at which the account really expires.
+    pub expire_day: Option<i64>,
+}
+
+/// What setting an expiry did to one line of an account; it undoes the change.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ExpiryChange {
+    /// Which of the account's lines, from 0, in the order of the file.
+    #[n(0)]
+    pub nth: u32,
+    /// The line when it was changed, from 1: for people, others may have added lines since.
+    #[n(1)]
+    pub line: u32,
+    /// Field 8 before, bytes as they stood.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub previous: Vec<u8>,
+    /// Field 8 after.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub written: Vec<u8>,
+    /// How many fields the line had: one with fewer than 9 was filled up with empty ones.
+    #[n(4)]
+    pub fields: u32,
+}
+
+impl Shadow {
+    /// Takes the file's content.
+    pub fn parse(bytes: Vec<u8>) -> Self {
+        Self {
+            lines: Lines::parse(bytes),
+        }
+    }
+
+    /// The file as it stands, edits included.
+    pub fn to_bytes(&self) -> &[u8] {
+        self.lines.bytes()
+    }
+
+    /// The entries, in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = ShadowEntry<'_>> {
+        self.lines
+            .iter()
+            .enumerate()
+            .filter_map(|(index, line)| entry(index, line))
+    }
+
+    /// The entries of one account: glibc takes the first, but lines can change places.
+    pub fn named(&self, name: &[u8]) -> impl Iterator<Item = ShadowEntry<'_>> {
+        let entry_at = |index| entry(index, self.lines.line(index));
+        self.lines.named(name).filter_map(entry_at)
+    }
+
+    /// Lines that should be entries and are not.
+    pub fn unparsed(&self) -> impl Iterator<Item = Unparsed> {
+        self.lines
+            .unparsed(|index, line| entry(index, line).is_some())
+    }
+
+    /// Puts a `!` before the password of every line of an account that does not begin with one.
+    ///
+    /// Malformed lines of that name are locked too. An empty answer says that there is no line.
+    pub fn lock_password(&mut self, name: &AccountName) -> Vec<PasswordLock> {
+        password::lock(&mut self.lines, name, |_| false)
+    }
+
+    /// Undoes [`Shadow::lock_password`], change by change.
+    pub fn unlock_password(&mut self, name: &AccountName, locks: &[PasswordLock]) -> Vec<Restored> {
+        password::unlock(&mut self.lines, name, locks)
+    }
+
+    /// Sets field 8 of every line of an account to a day counted from 1970-01-01, or to nothing.
+    ///
+    /// A line with fewer than 9 fields is filled up, as usermod(8) does. An empty answer says
+    /// that there is no line.
+    pub fn set_expiry(&mut self, name: &AccountName, day: Option<i64>) -> Vec<ExpiryChange> {
+        let written = day.map_or_else(Vec::new, |day| day.to_string().into_bytes());
+        let indexes: Vec<usize> = self.lines.named(name.as_str().as_bytes()).collect();
+        let mut changes = Vec::with_capacity(indexes.len());
+        for (nth, index) in (0..).zip(indexes) {
+            let fields = count_fields(self.lines.line(index));
+            if fields < FIELDS {
+                let end = self.lines.line(index).len();
+                self.lines
+                    .splice(index, end..end, &b"::::::::"[..FIELDS - fields]);
+            }
+            let line = self.lines.line(index);
+            let Some(field) = field_range(line, EXPIRE) else {
+                continue; // there are FIELDS fields now
+            };
+            changes.push(ExpiryChange {
+                nth,
+                line: number(index),
+                previous: line[field.clone()].to_vec(),
+                written: written.clone(),
+                fields: u32::try_from(fields).unwrap_or(u32::MAX),
+            });
+            self.lines.splice(index, field, &written);
+        }
+        changes
+    }
+
+    /// Undoes [`Shadow::set_expiry`], change by change, where field 8 still is what that wrote.
+    pub fn restore_expiry(
+        &mut self,
+        name: &AccountName,
+        changes: &[ExpiryChange],
+    ) -> Vec<Restored> {
+        let indexes: Vec<usize> = self.lines.named(name.as_str().as_bytes()).collect();
+        let undo = |change: &ExpiryChange| {
+            let Some(index) = indexes.get(change.nth as usize).copied() else {
+                return Restored::Gone;
+            };
+            let line = self.lines.line(index);
+            let Some(field) = field_range(line, EXPIRE) else {
+                return Restored::ChangedSince;
+            };
+            if line[field.clone()] != change.written || !is_field(&change.previous) {
+                return Restored::ChangedSince;
+            }
+            if change.previous == change.written && change.fields as usize >= FIELDS {
+                return Restored::NothingToDo;
+            }
+            self.lines.splice(index, field, &change.previous);
+            self.drop_empty_fields(index, change.fields as usize);
+            Restored::Yes
+        };
+        changes.iter().map(undo).collect()
+    }
+
+    /// Takes the fields beyond the first `keep` off a line, unless somebody filled one of them.
+    fn drop_empty_fields(&mut self, index: usize, keep: usize) {
+        let line = self.lines.line(index);
+        let filling = FIELDS.saturating_sub(keep);
+        let start = line.len().saturating_sub(filling);
+        if count_fields(line) == FIELDS && line[start..].iter().all(|byte| *byte == b':') {
+            self.lines.splice(index, start..start + filling, b"");
+        }
+    }
+}
+
+/// Shows no password.
+impl fmt::Debug for ShadowEntry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShadowEntry")
+            .field("line", &self.line)
+            .field("name", &self.name.escape_ascii().to_string())
+            .field("password", &PasswordState::of_field(self.password))
+            .field("aging", &self.aging)
+            .field("expire_day", &self.expire_day)
+            .finish()
+    }
+}
+
+/// Fields of a line of shadow(5).
+const FIELDS: usize = 9;
+/// The expiry among them, from 0.
+const EXPIRE: usize = 7;
+
+fn count_fields(line: &[u8]) -> usize {
+    memchr::memchr_iter(b':', line).count() + 1
+}
+
+/// Whether bytes can stand in a field.
+fn is_field(bytes: &[u8]) -> bool {
+    !bytes.iter().any(|byte| matches!(byte, b':' | b'\n' | 0))
+}
+
+fn entry(index: usize, line: &[u8]) -> Option<ShadowEntry<'_>> {
+    let LineKind::Entry(line) = kind_of(line) else {
+        return None;
+    };
+    let (
+        [
+            name,
+            password,
+            last_change,
+            min,
+            max,
+            warn,
+            inactive,
+            expire,
+            flag,
+        ],
+        count,
+    ) = fields(line);
+    // Readers in C end a line at a NUL, each in its own way.
+    if name.is_empty() || count < 2 || memchr::memchr(0, line).is_some() {
+        return None;
+    }
+    for unused in [min, warn, flag] {
+        days(unused)?;
+    }
+    Some(ShadowEntry {
+        line: number(index),
+        name,
+        password,
+        aging: Aging {
+            last_change: days(last_change)?,
+            max: days(max)?,
+            inactive: days(inactive)?,
+        },
+        expire_day: days(expire)?,
+    })
+}
+
+/// A field of days: `Some(None)` where it says nothing, `None` where it is no number.
+///
+/// A negative number says nothing: glibc makes a day millions of years away of it, and shadow
+/// writes -1 for "never".
+fn days(field: &[u8]) -> Option<Option<i64>> {
+    let text = std::str::from_utf8(field.trim_ascii_start()).ok()?;
+    if text.is_empty() {
+        return Some(None);
+    }
+    let days: i64 = text.parse().ok()?;
+    Some((days >= 0).then_some(days))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name() -> AccountName {
+        "u".parse().unwrap()
+    }
+
+    #[test]
+    fn locking_and_unlocking_gives_the_same_bytes_for_every_shape_of_field() {
+        for (field, locked) in [
+            ("", "!"),
+            ("!", "!"),
+            ("!!", "!!"),
+            ("*", "!*"),
+            ("!*", "!*"),
+            ("x", "!x"),
+            ("$6$salt$hash", "!$6$salt$hash"),
+            ("!$6$salt$hash", "!$6$salt$hash"),
+            ("*LK*", "!*LK*"),
+        ] {
+            let before = format!("a:$1$a:1::::::\nu:{field}:19000:0:99999:7:::\n+::::::::\n");
+            let mut shadow = Shadow::parse(before.clone().into_bytes());
+            let locks = shadow.lock_password(&name());
+            let want = format!("a:$1$a:1::::::\nu:{locked}:19000:0:99999:7:::\n+::::::::\n");
+            assert_eq!(shadow.to_bytes(), want.as_bytes());
+            let done = shadow.unlock_password(&name(), &locks);
+            assert_eq!(
+                done,
+                [if field == locked {
+                    Restored::NothingToDo
+                } else {
+                    Restored::Yes
+                }]
+            );
+            assert_eq!(shadow.to_bytes(), before.as_bytes());
+        }
+    }
+
+    #[test]
+    fn undoing_a_lock_leaves_what_others_did_since() {
+        let before = b"u:$6$a:1::::::\n".to_vec();
+        let mut shadow = Shadow::parse(before);
+        let locks = shadow.lock_password(&name());
+        for (since, after, restored) in [
+            (
+                "u:$6$new:1::::::\n",
+                "u:$6$new:1::::::\n",
+                Restored::ChangedSince,
+            ),
+            ("u:!:1::::::\n", "u:!:1::::::\n", Restored::ChangedSince),
+            ("v:!$6$a:1::::::\n", "v:!$6$a:1::::::\n", Restored::Gone),
+            (
+                "#\nu:!!$6$a:1::::::\n",
+                "#\nu:!$6$a:1::::::\n",
+                Restored::Yes,
+            ),
+        ] {
+            let mut shadow = Shadow::parse(since.as_bytes().to_vec());
+            assert_eq!(
+                shadow.unlock_password(&name(), &locks),
+                [restored],
+                "{since}"
+            );
+            assert_eq!(shadow.to_bytes(), after.as_bytes());
+        }
+    }
+
+    #[test]
+    fn setting_and_restoring_expiry_gives_the_same_bytes_for_every_shape_of_line() {
+        for (before, after) in [
+            ("u:x:1:0:99999:7:::", "u:x:1:0:99999:7::1:"),
+            ("u:x:1:0:99999:7::20000:", "u:x:1:0:99999:7::1:"),
+            ("u:x:1:0:99999:7::-1:\r\n", "u:x:1:0:99999:7::1:\r\n"),
+            ("u:x:1:0:99999:7:: 7:0\n", "u:x:1:0:99999:7::1:0\n"),
+            (" u:x:1:0:99999\n#u\n", " u:x:1:0:99999:::1:\n#u\n"),
+            ("u:x\nw:x:::::::", "u:x::::::1:\nw:x:::::::"),
+            ("u:", "u:::::::1:"),
+            ("u:x:1:0:99999:7:\n", "u:x:1:0:99999:7::1:\n"),
+            ("u:x:1:0:99999:7::3", "u:x:1:0:99999:7::1:"),
+            (
+                "u:x:1:0:99999:7:::\nu:y:1:0:9:7::5:\n",
+                "u:x:1:0:99999:7::1:\nu:y:1:0:9:7::1:\n",
+            ),
+            ("u:x:::::::extra:more", "u:x::::::1:extra:more"),
+            ("u:x:1:0:99999:7::1:", "u:x:1:0:99999:7::1:"),
+        ] {
+            let mut shadow = Shadow::parse(before.as_bytes().to_vec());
+            let changes = shadow.set_expiry(&name(), Some(DISABLED_DAY));
+            assert_eq!(shadow.to_bytes(), after.as_bytes());
+            let done = shadow.restore_expiry(&name(), &changes);
+            assert!(
+                done.iter()
+                    .all(|d| matches!(d, Restored::Yes | Restored::NothingToDo))
+            );
+            assert_eq!(
+                shadow.to_bytes().escape_ascii().to_string(),
+                before.escape_default().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn restoring_expiry_leaves_what_others_did_since() {
+        let mut shadow = Shadow::parse(b"u:x:1:0:9\n".to_vec());
+        let changes = shadow.set_expiry(&name(), Some(1));
+        for (since, after, restored) in [
+            (
+                "u:x:1:0:9:::30000:\n",
+                "u:x:1:0:9:::30000:\n",
+                Restored::ChangedSince,
+            ),
+            ("u:x:1:0:9::::\n", "u:x:1:0:9::::\n", Restored::ChangedSince),
+            ("w:x:1:0:9:::1:\n", "w:x:1:0:9:::1:\n", Restored::Gone),
+            ("u:x:1:0:9:7::1:\n", "u:x:1:0:9:7:::\n", Restored::Yes),
+        ] {
+            let mut shadow = Shadow::parse(since.as_bytes().to_vec());
+            assert_eq!(shadow.restore_expiry(&name(), &changes), [restored]);
+            assert_eq!(shadow.to_bytes(), after.as_bytes());
+        }
+        let mut forged = changes.clone();
+        forged[0].previous = b"\nroot::0:0".to_vec();
+        assert_eq!(
+            shadow.restore_expiry(&name(), &forged),
+            [Restored::ChangedSince]
+        );
+    }
+
+    #[test]
+    fn entries_are_what_getspent_gives() {
+        let ugly = b"root:*:19000:0:99999:7:::\nu:$6$h:::::3:20000:\nold:x:1:0:99999\n\
+            neg:x:-1:-1:-1:-1:-1:-1:-1\nbad:x:one:::::::\nmany:x::::::::::\nnul:x\0:::::::\nword\n";
+        let shadow = Shadow::parse(ugly.to_vec());
+        let seen: Vec<_> = shadow
+            .entries()
+            .map(|e| (e.line, e.expire_day, e.aging.max))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (1, None, Some(99999)),
+                (2, Some(20000), None),
+                (3, None, Some(99999)),
+                (4, None, None)
+            ]
+        );
+        assert_eq!(
+            shadow.unparsed().map(|u| u.line).collect::<Vec<_>>(),
+            [5, 6, 7, 8]
+        );
+        let shown = format!("{shadow:?} {:?}", shadow.entries().collect::<Vec<_>>());
+        assert!(!shown.contains("$6$"), "{shown}");
+    }
+}

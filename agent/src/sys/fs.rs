@@ -1,0 +1,255 @@
+//! Files and directories by descriptor.
+//!
+//! Names are opened relative to an open directory and never through a symbolic link, so that what
+//! was checked is what is used. Nothing here is newer than Linux 3.10: no openat2(2), no
+//! renameat2(2).
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::libc;
+use nix::sys::stat::{self, Mode};
+use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
+
+/// What kind of thing a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A FIFO, a socket or a device.
+    Special,
+}
+
+/// What stat(2) says of a file, as far as anybody here asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// What it is.
+    pub kind: FileKind,
+    /// Device that holds it.
+    pub dev: u64,
+    /// Inode number on that device.
+    pub ino: u64,
+    /// Names it has.
+    pub nlink: u64,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits, 0 to 0o7777.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of content: seconds since 1970 and nanoseconds.
+    pub mtime: (i64, i64),
+    /// Last change of content, owner, mode, names or attributes: seconds since 1970, nanoseconds.
+    pub ctime: (i64, i64),
+}
+
+impl FileStat {
+    /// Whether both are the same file (not: the same content).
+    pub fn same_file(&self, other: &FileStat) -> bool {
+        (self.dev, self.ino) == (other.dev, other.ino)
+    }
+}
+
+// The fields of `struct stat` are narrower on 32-bit targets, where these conversions do work.
+#[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+impl From<stat::FileStat> for FileStat {
+    fn from(st: stat::FileStat) -> Self {
+        let kind = match st.st_mode & libc::S_IFMT {
+            libc::S_IFREG => FileKind::Regular,
+            libc::S_IFDIR => FileKind::Directory,
+            libc::S_IFLNK => FileKind::Symlink,
+            _ => FileKind::Special,
+        };
+        Self {
+            kind,
+            dev: st.st_dev as u64,
+            ino: st.st_ino as u64,
+            nlink: st.st_nlink as u64,
+            uid: st.st_uid,
+            gid: st.st_gid,
+            mode: st.st_mode & 0o7777,
+            // Negative sizes do not exist; a file system that says so has an empty file.
+            size: u64::try_from(st.st_size).unwrap_or(0),
+            mtime: (i64::from(st.st_mtime), i64::from(st.st_mtime_nsec)),
+            ctime: (i64::from(st.st_ctime), i64::from(st.st_ctime_nsec)),
+        }
+    }
+}
+
+/// Opens a directory for listing and fsync, following links: for paths that an administrator gave.
+pub fn open_root_dir(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(AT_FDCWD, path, flags, Mode::empty())?)
+}
+
+/// Opens a name in a directory as a mere handle (`O_PATH`): nothing is read, no device wakes up,
+/// and of a symbolic link it is the link itself that is held.
+pub fn open_handle(dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(dir, name, flags, Mode::empty())?)
+}
+
+/// Opens a name in a directory for reading: never a link, never blocking on a FIFO, never taking
+/// a terminal. The caller checks what was opened.
+pub fn open_read(dir: impl AsFd, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY
+        | OFlag::O_NONBLOCK
+        | OFlag::O_NOFOLLOW
+        | OFlag::O_NOCTTY
+        | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(dir, name, flags, Mode::empty())?.into())
+}
+
+/// Opens the directory of a handle for listing and fsync.
+pub fn open_dir(handle: impl AsFd) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(handle, ".", flags, Mode::empty())?)
+}
+
+/// Makes a new file, for reading and writing, that did not exist before.
+pub fn create_new(dir: impl AsFd, name: &OsStr, mode: u32) -> io::Result<File> {
+    let flags =
+        OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(dir, name, flags, mode_bits(mode))?.into())
+}
+
+/// Opens a lock file for writing, making it where it is missing; what it holds stays.
+pub fn open_or_create(dir: impl AsFd, name: &OsStr, mode: u32) -> io::Result<File> {
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(dir, name, flags, mode_bits(mode))?.into())
+}
+
+/// The text of the symbolic link that a handle holds.
+pub fn read_link(handle: impl AsFd) -> io::Result<OsString> {
+    Ok(nix::fcntl::readlinkat(handle, "")?)
+}
+
+/// What an open file or handle is.
+pub fn fstat(fd: impl AsFd) -> io::Result<FileStat> {
+    Ok(stat::fstat(fd)?.into())
+}
+
+/// What a name in a directory is, links not followed.
+pub fn stat_at(dir: impl AsFd, name: &OsStr) -> io::Result<FileStat> {
+    Ok(stat::fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?.into())
+}
+
+/// The names in a directory without `.` and `..`, in the order of the file system; an error of
+/// the kind `FileTooLarge` when there are more than `max`.
+pub fn list(dir: OwnedFd, max: usize) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::from_fd(dir)?.iter() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        if names.len() == max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        names.push(OsStr::from_bytes(name).to_owned());
+    }
+    Ok(names)
+}
+
+/// Waits until content and attributes of a file, or the names in a directory, are on disk.
+///
+/// An error is final: the kernel may have dropped the dirty pages with it, and a second call that
+/// succeeds says nothing about them (fsync(2), NOTES).
+pub fn fsync(fd: impl AsFd) -> io::Result<()> {
+    Ok(unistd::fsync(fd)?)
+}
+
+/// Gives a file to an owner and a group.
+pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+    Ok(unistd::fchown(
+        fd,
+        Some(Uid::from_raw(uid)),
+        Some(Gid::from_raw(gid)),
+    )?)
+}
+
+/// Sets the permission bits of a file.
+pub fn fchmod(fd: impl AsFd, mode: u32) -> io::Result<()> {
+    Ok(stat::fchmod(fd, mode_bits(mode))?)
+}
+
+/// Gives a file another name in the same directory, at once, in the place of what had it before.
+pub fn rename_in(dir: impl AsFd, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    Ok(nix::fcntl::renameat(dir.as_fd(), from, dir.as_fd(), to)?)
+}
+
+/// Gives a file one more name in the same directory; fails where that name is taken.
+pub fn link_in(dir: impl AsFd, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    Ok(unistd::linkat(
+        dir.as_fd(),
+        from,
+        dir.as_fd(),
+        to,
+        AtFlags::empty(),
+    )?)
+}
+
+/// Takes a name, not that of a directory, out of a directory.
+pub fn unlink_in(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+    Ok(unistd::unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)?)
+}
+
+/// Why the file system lets nobody change a file, root included: chattr(1) `+i` and `+a`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarded {
+    /// `+i`: neither content nor names can change.
+    Immutable,
+    /// `+a`: it can only grow; no name in such a directory can be taken away.
+    AppendOnly,
+}
+
+/// Whether an open file or directory (not a mere handle) is guarded; a file system that knows no
+/// such flags guards nothing.
+pub fn guarded(fd: impl AsFd) -> io::Result<Option<Guarded>> {
+    let mut flags: libc::c_int = 0;
+    // SAFETY: FS_IOC_GETFLAGS writes one int (ioctl_iflags(2)) to the address of `flags`, which
+    // lives until the call returns; the descriptor is borrowed and so is open.
+    let rc = unsafe {
+        libc::ioctl(
+            fd.as_fd().as_raw_fd(),
+            libc::FS_IOC_GETFLAGS,
+            &raw mut flags,
+        )
+    };
+    match Errno::result(rc) {
+        Ok(_) if flags & FS_IMMUTABLE_FL != 0 => Ok(Some(Guarded::Immutable)),
+        Ok(_) if flags & FS_APPEND_FL != 0 => Ok(Some(Guarded::AppendOnly)),
+        Ok(_) => Ok(None),
+        Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The user this process acts as.
+pub fn effective_uid() -> u32 {
+    unistd::geteuid().as_raw()
+}
+
+fn mode_bits(mode: u32) -> Mode {
+    Mode::from_bits_truncate(mode)
+}
+
+/// linux/fs.h
+const FS_IMMUTABLE_FL: libc::c_int = 0x10;
+/// linux/fs.h
+const FS_APPEND_FL: libc::c_int = 0x20;
