@@ -7,7 +7,7 @@ set -eu
 tools=${RESCIND_TOOLS:-/var/cache/rescind-tests/tools}
 zigbuild_version=0.24.0
 zig_version=0.17.1
-cargo_deb_version=cargo-deb 3.8.0
+cargo_deb_version=3.8.0
 
 mkdir -p "$tools"
 exec 9>"$tools/.lock"
@@ -23,7 +23,7 @@ if [ "$(cat "$tools/zig/.installed" 2>/dev/null)" != "$zig_stamp" ]; then
     echo "$zig_stamp" >"$tools/zig/.installed"
 fi
 
-if [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" != "$cargo_deb_version" ]; then
+if [ "$("$tools/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $cargo_deb_version" ]; then
     echo "install-toolchain: cargo-deb $cargo_deb_version"
     cargo install --quiet cargo-deb --version "$cargo_deb_version" --locked --root "$tools"
 fi
