@@ -1,3 +1,10 @@
 //! `rescind-agent`: see `rescind-agent --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = rescind_agent::home::hidden_entry(std::env::args_os().skip(1)) {
+        return code;
+    }
+    ExitCode::SUCCESS
+}

@@ -8,3 +8,13 @@ pub mod fs;
 pub mod lock;
 /// Extended attributes, which also are access control lists and security labels.
 pub mod xattr;
+//! The only room that names `nix`, and the only one with `unsafe`: thin calls, decided elsewhere.
+
+/// File calls relative to an open directory, for walking paths that others may change meanwhile.
+pub mod at;
+/// Becoming another user: for a moment (effective ids) or for good.
+pub mod ids;
+/// Signals, pidfds, limits and waiting.
+pub mod process;
+
+pub use nix::errno::Errno;

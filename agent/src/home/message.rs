@@ -1,0 +1,465 @@
+//! What the parent asks of the child, and what the child answers.
+//!
+//! Both ends are the same program, so the encoding is free to change with it: a length of 4 bytes
+//! (little endian) and one CBOR value.
+
+use std::fmt;
+
+use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
+
+use crate::sys::at::{FileTime, Stat};
+
+pub use crate::sys::at::Kind;
+pub use crate::sys::ids::Ids;
+
+/// The most reads in one message; the parent splits longer lists.
+pub(super) const READS_PER_MESSAGE_MAX: usize = 4096;
+
+/// The most bytes of one request message.
+pub(super) const REQUEST_BYTES_MAX: usize = 72 << 20;
+
+/// What an answer may be longer than the bytes asked for: paths, facts, names.
+pub(super) const ANSWER_EXTRA_BYTES_MAX: usize = 1 << 20;
+
+/// What the child is asked to do, as the parent says it.
+#[derive(Debug, Clone, Copy, Encode)]
+pub(super) enum Ask<'a> {
+    /// Read files; one answer for each, in order.
+    #[n(0)]
+    Read(#[n(0)] &'a [Read]),
+    /// Replace a file.
+    #[n(1)]
+    Replace(#[n(0)] &'a Replace),
+    /// List a directory.
+    #[n(2)]
+    List(#[n(0)] &'a List),
+}
+
+/// [`Ask`], as the child hears it.
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
+pub(super) enum Request {
+    #[n(0)]
+    Read(#[n(0)] Vec<Read>),
+    #[n(1)]
+    Replace(#[n(0)] Replace),
+    #[n(2)]
+    List(#[n(0)] List),
+}
+
+/// Read the file `path` as `owner`.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Read {
+    /// Who the child becomes; [`Ids::ROOT`] to read as root, following only links that nobody but
+    /// root can have made.
+    #[n(0)]
+    pub owner: Ids,
+    /// Absolute, as the host names it (below the host's root directory).
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub path: Vec<u8>,
+    /// The home directory as passwd(5) names it, when it is to be found among the directories of
+    /// the way: sshd(8)'s StrictModes looks no higher.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub home: Option<Vec<u8>>,
+    /// Longer files are refused.
+    #[n(3)]
+    pub max_bytes: u64,
+}
+
+/// Replace the file `path` as `owner`, in one step and durably.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Replace {
+    /// Who the child becomes; [`Ids::ROOT`] to write as root: the new file then gets the old
+    /// one's owner.
+    #[n(0)]
+    pub owner: Ids,
+    /// Absolute, as the host names it.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub path: Vec<u8>,
+    /// What the file was when it was read; another file, or a newer content, is not replaced.
+    #[n(2)]
+    pub expected: FileFacts,
+    /// The new content.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Replace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replace")
+            .field("owner", &self.owner)
+            .field("path", &self.path.escape_ascii().to_string())
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// List the directory `path` as `owner`.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct List {
+    /// Who the child becomes.
+    #[n(0)]
+    pub owner: Ids,
+    /// Absolute, as the host names it.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub path: Vec<u8>,
+    /// The most names.
+    #[n(2)]
+    pub max_entries: u32,
+}
+
+/// What the child has done.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) enum Answer {
+    /// To each [`Read`].
+    #[n(0)]
+    Content(#[n(0)] Content),
+    /// To [`Replace`]: the new file.
+    #[n(1)]
+    Replaced(#[n(0)] FileFacts),
+    /// To [`List`].
+    #[n(2)]
+    Listing(#[n(0)] Listing),
+}
+
+/// A file's content, and how it was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Content {
+    /// The whole content.
+    #[n(0)]
+    pub bytes: FileBytes,
+    /// The file.
+    #[n(1)]
+    pub facts: FileFacts,
+    /// Where it really is, after all links, as realpath(3) would say it.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub real_path: Vec<u8>,
+    /// How many symbolic links were followed.
+    #[n(3)]
+    pub links: u32,
+    /// The directories of `real_path`, from `/` down to the one that holds the file.
+    #[n(4)]
+    pub dirs: Vec<DirFacts>,
+    /// Which of `dirs` is the home directory asked for, if one is.
+    #[n(5)]
+    pub home_at: Option<u32>,
+}
+
+/// Bytes of a user's file: erased when dropped, never printed.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct FileBytes(pub Zeroizing<Vec<u8>>);
+
+impl fmt::Debug for FileBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+impl std::ops::Deref for FileBytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+impl<C> Encode<C> for FileBytes {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+impl<'b, C> Decode<'b, C> for FileBytes {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Ok(Self(Zeroizing::new(d.bytes()?.to_vec())))
+    }
+}
+
+/// What stat(2) says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct FileFacts {
+    /// Owner.
+    #[n(0)]
+    pub uid: u32,
+    /// Group.
+    #[n(1)]
+    pub gid: u32,
+    /// Permission bits (07777).
+    #[n(2)]
+    pub mode: u32,
+    /// Hard links.
+    #[n(3)]
+    pub nlink: u64,
+    /// Bytes.
+    #[n(4)]
+    pub size: u64,
+    /// Device.
+    #[n(5)]
+    pub dev: u64,
+    /// Inode number.
+    #[n(6)]
+    pub inode: u64,
+    /// Last change of the content.
+    #[n(7)]
+    pub mtime: FileTime,
+    /// Last change of anything.
+    #[n(8)]
+    pub ctime: FileTime,
+}
+
+impl FileFacts {
+    /// Whether this is the same file with the same content as `other`, as far as stat(2) can say.
+    /// The number of links does not count: it changes with what others do elsewhere.
+    pub fn same_content(&self, other: &Self) -> bool {
+        (self.dev, self.inode, self.size) == (other.dev, other.inode, other.size)
+            && (self.mtime, self.ctime) == (other.mtime, other.ctime)
+    }
+}
+
+impl From<Stat> for FileFacts {
+    fn from(s: Stat) -> Self {
+        Self {
+            uid: s.uid,
+            gid: s.gid,
+            mode: s.mode,
+            nlink: s.nlink,
+            size: s.size,
+            dev: s.dev,
+            inode: s.inode,
+            mtime: s.mtime,
+            ctime: s.ctime,
+        }
+    }
+}
+
+/// What matters of a directory on the way to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct DirFacts {
+    /// Owner.
+    #[n(0)]
+    pub uid: u32,
+    /// Group.
+    #[n(1)]
+    pub gid: u32,
+    /// Permission bits (07777).
+    #[n(2)]
+    pub mode: u32,
+}
+
+/// The names in a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Listing {
+    /// Each name with what it is; a name that vanished meanwhile is left out.
+    #[n(0)]
+    pub entries: Vec<Entry>,
+    /// There are more than were asked for.
+    #[n(1)]
+    pub more: bool,
+}
+
+/// A name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Entry {
+    /// The name.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub name: Vec<u8>,
+    /// What it is; a link is not followed.
+    #[n(1)]
+    pub kind: Kind,
+    /// What stat(2) says of it.
+    #[n(2)]
+    pub facts: FileFacts,
+}
+
+/// One message of the child.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) enum Reply {
+    #[n(0)]
+    Done(#[n(0)] Answer),
+    #[n(1)]
+    Not(#[n(0)] Why),
+}
+
+/// Why something asked for was not done. Only `Missing` says that there is no such file.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+pub enum Why {
+    /// No such file, or a part of the way to it is missing or no directory.
+    #[n(0)]
+    #[error("does not exist")]
+    Missing,
+    /// It is something else than a regular file.
+    #[n(1)]
+    #[error("is not a regular file but {}", kind_in_words(.0))]
+    NotRegular(#[n(0)] Kind),
+    /// A symbolic link on the way is not followed.
+    #[n(2)]
+    #[error("{0}")]
+    Links(#[n(0)] LinkTrouble),
+    /// The file has other names, so it is not replaced: the others would keep the old content.
+    #[n(3)]
+    #[error("has {0} hard links; remove the others first")]
+    HardLinks(#[n(0)] u64),
+    /// It is longer than asked for.
+    #[n(4)]
+    #[error("is longer than {0} bytes, the most that is read")]
+    TooLarge(#[n(0)] u64),
+    /// Its owner may not do that.
+    #[n(5)]
+    #[error("permission denied to uid {uid}")]
+    Denied {
+        /// As whom it was tried.
+        #[n(0)]
+        uid: u32,
+    },
+    /// The owner cannot replace it, but root may.
+    #[n(6)]
+    #[error("cannot be replaced by its user: {0}")]
+    NotOwners(#[n(0)] NotOwners),
+    /// It is not the file, or not the content, that was read before.
+    #[n(7)]
+    #[error("has changed since it was read")]
+    Changed,
+    /// It changed while it was read, again and again.
+    #[n(8)]
+    #[error("keeps changing while it is read")]
+    Unsteady,
+    /// The file system is read-only.
+    #[n(9)]
+    #[error("is on a read-only file system")]
+    ReadOnly,
+    /// The path is longer than the kernel accepts.
+    #[n(10)]
+    #[error("has a path that is too long")]
+    PathTooLong,
+    /// The file or its directory is marked immutable or append-only.
+    #[n(11)]
+    #[error("may not be changed even by root (immutable or append-only? see lsattr)")]
+    Immutable,
+    /// The child could not take on the owner's ids.
+    #[n(12)]
+    #[error("could not act as uid {uid}: {}", errno_in_words(.errno))]
+    CannotBecome {
+        /// Whose.
+        #[n(0)]
+        uid: u32,
+        /// errno(3).
+        #[n(1)]
+        errno: i32,
+    },
+    /// Another error of the system.
+    #[n(13)]
+    #[error("{}: {}", step, errno_in_words(.errno))]
+    Io {
+        /// What was being done.
+        #[n(0)]
+        step: Step,
+        /// errno(3).
+        #[n(1)]
+        errno: i32,
+    },
+    /// No answer in time; the child was left behind. Said by the parent.
+    #[n(14)]
+    #[error("did not answer in time (a dead network or FUSE file system?)")]
+    Hung,
+    /// The child is gone or answered nonsense. Said by the parent.
+    #[n(15)]
+    #[error("the child that reads users' files failed: {0}")]
+    Child(#[n(0)] String),
+}
+
+/// Why a symbolic link was not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[cbor(index_only)]
+pub enum LinkTrouble {
+    /// More than the kernel would follow (40, path_resolution(7)), or a loop.
+    #[n(0)]
+    #[error("is reached through too many symbolic links, or a loop of them")]
+    TooMany,
+    /// It leads into /proc, where names are not files.
+    #[n(1)]
+    #[error("is reached through a symbolic link into /proc")]
+    Proc,
+    /// Root follows only links in directories that nobody else can write.
+    #[n(2)]
+    #[error("is reached through a symbolic link that others than root can change")]
+    Untrusted,
+}
+
+/// Why a file cannot be replaced by its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+pub enum NotOwners {
+    /// The file belongs to somebody else.
+    #[n(0)]
+    #[error("the file belongs to uid {0}")]
+    File(#[n(0)] u32),
+    /// The user may not make files in the directory.
+    #[n(1)]
+    #[error("the user may not write in its directory")]
+    Directory,
+    /// The user may not give the new file the group of the old one.
+    #[n(2)]
+    #[error("the user may not give a file to group {0}")]
+    Group(#[n(0)] u32),
+    /// The user may not give the new file an attribute of the old one.
+    #[n(3)]
+    #[error("the user may not copy its extended attributes")]
+    Attributes,
+}
+
+/// What was being done when the system failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+#[expect(missing_docs, reason = "the words are the names")]
+pub enum Step {
+    #[n(0)]
+    Walk,
+    #[n(1)]
+    Open,
+    #[n(2)]
+    Read,
+    #[n(3)]
+    Create,
+    #[n(4)]
+    Write,
+    #[n(5)]
+    Attributes,
+    #[n(6)]
+    Sync,
+    #[n(7)]
+    Rename,
+    #[n(8)]
+    List,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Walk => "cannot follow the path",
+            Self::Open => "cannot open",
+            Self::Read => "cannot read",
+            Self::Create => "cannot make a new file beside it",
+            Self::Write => "cannot write the new file",
+            Self::Attributes => "cannot copy owner, mode or attributes",
+            Self::Sync => "cannot sync",
+            Self::Rename => "cannot rename the new file",
+            Self::List => "cannot list",
+        })
+    }
+}
+
+fn kind_in_words(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::File => "a regular file",
+        Kind::Directory => "a directory",
+        Kind::Link => "a symbolic link",
+        Kind::Fifo => "a FIFO",
+        Kind::Socket => "a socket",
+        Kind::CharDevice => "a character device",
+        Kind::BlockDevice => "a block device",
+        Kind::Other => "something unknown",
+    }
+}
+
+fn errno_in_words(errno: &i32) -> std::io::Error {
+    std::io::Error::from_raw_os_error(*errno)
+}

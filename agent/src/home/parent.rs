@@ -1,0 +1,403 @@
+//! The parent's side: one warm child, a deadline for every answer, and nothing that a user's file
+//! system does can make the parent wait longer.
+
+use std::collections::HashSet;
+use std::io::{self, Read as _, Write as _};
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::CHILD_ARGUMENT;
+use super::message::{
+    ANSWER_EXTRA_BYTES_MAX, Answer, Ask, Content, FileFacts, List, Listing, READS_PER_MESSAGE_MAX,
+    Read, Replace, Reply, Why,
+};
+use crate::sys::process::{self, Until};
+
+/// The most that is read of a user's file, unless something else is asked for.
+pub const READ_BYTES_MAX: u64 = 10 << 20;
+
+/// How long an answer may take, unless something else is said.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most children that may hang at a time; then nothing is asked any more.
+const LEFT_BEHIND_MAX: usize = 64;
+
+/// Why something asked for about a user's file was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} {why}", path.escape_ascii())]
+pub struct HomeError {
+    /// The path as it was asked for.
+    pub path: Vec<u8>,
+    /// Why.
+    #[source]
+    pub why: Why,
+}
+
+/// The child that becomes the owner of users' files, started when it is needed first.
+///
+/// The child dies with the *thread* that started it: keep one of these per thread that lives as
+/// long as it does.
+#[derive(Debug)]
+pub struct HomeChild {
+    program: PathBuf,
+    root: OwnedFd,
+    running: Option<Running>,
+    left_behind: Vec<Child>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    socket: UnixStream,
+    /// `buffer[used..filled]` has come and is not yet an answer; the rest is zeros.
+    buffer: Zeroizing<Vec<u8>>,
+    used: usize,
+    filled: usize,
+    last_used: Instant,
+}
+
+impl HomeChild {
+    /// For the files of the host whose root directory is `root` (open for reading, or `O_PATH`).
+    /// The child is this program itself.
+    pub fn new(root: OwnedFd) -> Self {
+        Self::with_program(root, Path::new("/proc/self/exe"))
+    }
+
+    /// With another program as the child, for tests: one that calls [`super::hidden_entry`].
+    pub fn with_program(root: OwnedFd, program: &Path) -> Self {
+        Self {
+            program: program.to_path_buf(),
+            root,
+            running: None,
+            left_behind: Vec::new(),
+        }
+    }
+
+    /// Reads a file.
+    pub fn read(&mut self, read: &Read, patience: Duration) -> Result<Content, HomeError> {
+        let reads = std::slice::from_ref(read);
+        let answer = self.call(Ask::Read(reads), read.max_bytes, patience);
+        answer
+            .and_then(|answer| match answer {
+                Answer::Content(content) => Ok(content),
+                _ => Err(self.not_understood()),
+            })
+            .map_err(|why| error(&read.path, why))
+    }
+
+    /// Reads many files, each with its own deadline, and hands over each result with its place in
+    /// `reads`, in their order.
+    ///
+    /// Once a file of a uid has hung, the other files of that uid are reported as hung, too,
+    /// without another wait: one user costs all others at most one `patience`.
+    pub fn read_many(
+        &mut self,
+        reads: &[Read],
+        patience: Duration,
+        mut each: impl FnMut(usize, Result<Content, HomeError>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut hung = HashSet::new();
+        let mut next = 0;
+        while next < reads.len() {
+            if hung.contains(&reads[next].owner.uid) {
+                each(next, Err(error(&reads[next].path, Why::Hung)))?;
+                next += 1;
+                continue;
+            }
+            let run = reads[next..]
+                .iter()
+                .take(READS_PER_MESSAGE_MAX)
+                .take_while(|read| !hung.contains(&read.owner.uid))
+                .count();
+            let batch = &reads[next..next + run];
+            if let Err(why) = self.ask(Ask::Read(batch), patience) {
+                each(next, Err(error(&batch[0].path, why)))?;
+                next += 1;
+                continue;
+            }
+            for read in batch {
+                let result = match self.answer(read.max_bytes, patience) {
+                    Ok(Answer::Content(content)) => Ok(content),
+                    Ok(_) => Err(self.not_understood()),
+                    Err(why) => Err(why),
+                };
+                let lost = self.running.is_none();
+                if result == Err(Why::Hung) {
+                    hung.insert(read.owner.uid);
+                }
+                let go_on = each(next, result.map_err(|why| error(&read.path, why)));
+                next += 1;
+                if go_on.is_break() {
+                    // Its remaining answers belong to nobody.
+                    self.leave_behind();
+                    return ControlFlow::Break(());
+                }
+                if lost {
+                    break;
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Replaces a file, durably.
+    pub fn replace(
+        &mut self,
+        replace: &Replace,
+        patience: Duration,
+    ) -> Result<FileFacts, HomeError> {
+        let answer = self.call(Ask::Replace(replace), 0, patience);
+        answer
+            .and_then(|answer| match answer {
+                Answer::Replaced(facts) => Ok(facts),
+                _ => Err(self.not_understood()),
+            })
+            .map_err(|why| error(&replace.path, why))
+    }
+
+    /// Lists a directory.
+    pub fn list(&mut self, list: &List, patience: Duration) -> Result<Listing, HomeError> {
+        let bytes = u64::from(list.max_entries).saturating_mul(400);
+        let answer = self.call(Ask::List(list), bytes, patience);
+        answer
+            .and_then(|answer| match answer {
+                Answer::Listing(listing) => Ok(listing),
+                _ => Err(self.not_understood()),
+            })
+            .map_err(|why| error(&list.path, why))
+    }
+
+    /// Lets the child go if nothing was asked of it for `idle`.
+    pub fn retire_if_idle(&mut self, idle: Duration) {
+        self.reap();
+        if let Some(running) = &self.running
+            && running.last_used.elapsed() >= idle
+        {
+            self.leave_behind();
+        }
+    }
+
+    /// How many children hang and could not be ended yet.
+    pub fn hanging(&mut self) -> usize {
+        self.reap();
+        self.left_behind.len()
+    }
+
+    /// The child's pid while there is one: for tests and for those who must not signal it.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
+    }
+
+    fn call(&mut self, ask: Ask<'_>, bytes: u64, patience: Duration) -> Result<Answer, Why> {
+        self.ask(ask, patience)?;
+        self.answer(bytes, patience)
+    }
+
+    fn ask(&mut self, ask: Ask<'_>, patience: Duration) -> Result<(), Why> {
+        let mut message = Zeroizing::new(vec![0; 4]);
+        minicbor::encode(ask, &mut *message).map_err(|e| Why::Child(e.to_string()))?;
+        let len = u32::try_from(message.len() - 4).map_err(|e| Why::Child(e.to_string()))?;
+        message[..4].copy_from_slice(&len.to_le_bytes());
+
+        let sent = match self.start_if_needed() {
+            Ok(running) => running.send(&message, Instant::now() + patience),
+            Err(why) => Err(why),
+        };
+        if sent.is_err() {
+            self.leave_behind();
+        }
+        sent
+    }
+
+    /// Waits for the next answer; without one, the child is left behind.
+    fn answer(&mut self, bytes: u64, patience: Duration) -> Result<Answer, Why> {
+        let Some(running) = &mut self.running else {
+            return Err(Why::Child("it is gone".into()));
+        };
+        let most = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let most = most.saturating_add(ANSWER_EXTRA_BYTES_MAX);
+        match running.receive(most, Instant::now() + patience) {
+            Ok(Reply::Done(answer)) => Ok(answer),
+            Ok(Reply::Not(why)) => Err(why),
+            Err(why) => {
+                self.leave_behind();
+                Err(why)
+            }
+        }
+    }
+
+    fn not_understood(&mut self) -> Why {
+        self.leave_behind();
+        Why::Child("it answered something that was not asked".into())
+    }
+
+    fn start_if_needed(&mut self) -> Result<&mut Running, Why> {
+        self.reap();
+        if let Some(running) = &self.running
+            && process::is_hung_up(&running.socket)
+        {
+            self.leave_behind();
+        }
+        if self.running.is_none() {
+            if self.left_behind.len() >= LEFT_BEHIND_MAX {
+                return Err(Why::Child(format!(
+                    "{LEFT_BEHIND_MAX} of them hang already; see their paths in the log"
+                )));
+            }
+            let started = self.start();
+            self.running = Some(started.map_err(|e| Why::Child(format!("cannot start: {e}")))?);
+        }
+        match &mut self.running {
+            Some(running) => Ok(running),
+            None => Err(Why::Child("it is gone".into())),
+        }
+    }
+
+    fn start(&self) -> io::Result<Running> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let child = Command::new(&self.program)
+            .arg0("rescind-agent")
+            .arg(CHILD_ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(self.root.try_clone()?)
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Running {
+            child,
+            socket: ours,
+            buffer: Zeroizing::new(vec![0; ROOM]),
+            used: 0,
+            filled: 0,
+            last_used: Instant::now(),
+        })
+    }
+
+    /// Ends the child without waiting for its end: where it hangs, even SIGKILL may take for ever.
+    fn leave_behind(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            // Fails only for a child that has ended already.
+            let _ = running.child.kill();
+            self.left_behind.push(running.child);
+        }
+        self.reap();
+    }
+
+    fn reap(&mut self) {
+        self.left_behind
+            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+}
+
+impl Drop for HomeChild {
+    fn drop(&mut self) {
+        self.leave_behind();
+        // An idle child is gone in a moment; one that hangs is left to init.
+        let until = Instant::now() + Duration::from_millis(50);
+        while !self.left_behind.is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_micros(200));
+            self.reap();
+        }
+    }
+}
+
+/// What is received at a time.
+const ROOM: usize = 64 << 10;
+
+impl Running {
+    fn send(&mut self, mut message: &[u8], deadline: Instant) -> Result<(), Why> {
+        self.last_used = Instant::now();
+        while !message.is_empty() {
+            match self.socket.write(message) {
+                Ok(sent) => message = &message[sent..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(Until::Writable, deadline)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Why::Child(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, most: usize, deadline: Instant) -> Result<Reply, Why> {
+        loop {
+            let waiting = &mut self.buffer[self.used..self.filled];
+            let mut want = 4;
+            if let Some(len) = waiting.first_chunk::<4>() {
+                let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
+                if len > most {
+                    return Err(Why::Child(format!("it answered {len} bytes")));
+                }
+                want = 4 + len;
+            }
+            if waiting.len() >= want && want > 4 {
+                let reply = rescind_protocol::cbor::from_slice(&waiting[4..want]);
+                waiting[..want].fill(0);
+                self.used += want;
+                self.last_used = Instant::now();
+                return reply.map_err(|error| Why::Child(error.to_string()));
+            }
+            self.make_room(want);
+            self.receive_more(deadline)?;
+        }
+    }
+
+    /// Moves what waits to the buffer's beginning, and makes it large enough for `want` bytes.
+    fn make_room(&mut self, want: usize) {
+        let waiting = self.filled - self.used;
+        let len = self.buffer.len();
+        if want > len || (len > 4 * ROOM && want <= ROOM && waiting <= ROOM) {
+            // A new buffer, not a grown one: growing would leave a copy that nobody erases.
+            let mut fresh = Zeroizing::new(vec![0; want.max(ROOM)]);
+            fresh[..waiting].copy_from_slice(&self.buffer[self.used..self.filled]);
+            self.buffer = fresh;
+        } else if self.used > 0 {
+            self.buffer.copy_within(self.used..self.filled, 0);
+            self.buffer[waiting..self.filled].fill(0);
+        }
+        self.used = 0;
+        self.filled = waiting;
+    }
+
+    fn receive_more(&mut self, deadline: Instant) -> Result<(), Why> {
+        loop {
+            match self.socket.read(&mut self.buffer[self.filled..]) {
+                Ok(0) => return Err(Why::Child("it has ended".into())),
+                Ok(received) => {
+                    self.filled += received;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(Until::Readable, deadline)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Why::Child(error.to_string())),
+            }
+        }
+    }
+
+    fn wait(&self, until: Until, deadline: Instant) -> Result<(), Why> {
+        match process::wait_for(&self.socket, until, deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Why::Hung),
+            Err(error) => Err(Why::Child(error.to_string())),
+        }
+    }
+}
+
+fn error(path: &[u8], why: Why) -> HomeError {
+    HomeError {
+        path: path.to_vec(),
+        why,
+    }
+}

@@ -1,0 +1,98 @@
+//! Becoming another user.
+//!
+//! For work on a user's files only the *effective* ids are changed: real and saved uid stay 0, so
+//! that no process of the user may signal or trace ours (kill(2), ptrace(2); CVE-2020-16126 is
+//! what happens otherwise). For kill(2) with pid -1 all three must change, because the kernel
+//! compares the sender's real uid too.
+//!
+//! glibc changes the ids of every thread of a process. All of this is for children with one.
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{self, Gid, Uid};
+
+use super::Errno;
+
+/// The ids with which a user acts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, minicbor::Encode, minicbor::Decode)]
+pub struct Ids {
+    /// User.
+    #[n(0)]
+    pub uid: u32,
+    /// Primary group.
+    #[n(1)]
+    pub gid: u32,
+    /// All groups, as initgroups(3) would set them.
+    #[n(2)]
+    pub groups: Vec<u32>,
+}
+
+impl Ids {
+    /// Root, with no other group.
+    pub const ROOT: Self = Self {
+        uid: 0,
+        gid: 0,
+        groups: Vec::new(),
+    };
+}
+
+/// Whether this process is root in all three ids and so can become others.
+pub fn is_root() -> bool {
+    unistd::getresuid()
+        .is_ok_and(|ids| ids.real.is_root() && ids.effective.is_root() && ids.saved.is_root())
+}
+
+/// This process's effective uid.
+pub fn effective_uid() -> u32 {
+    unistd::geteuid().as_raw()
+}
+
+/// The process acts as somebody else until this is dropped.
+#[derive(Debug)]
+pub struct Acting(());
+
+/// Takes on `ids` as effective ids. The process must be root with one thread.
+///
+/// If it fails, the process is as before; if it can neither go on nor back, it aborts.
+pub fn act_as(ids: &Ids) -> Result<Acting, Errno> {
+    // Made first: whatever fails below, its drop brings the old ids back.
+    let acting = Acting(());
+    let groups: Vec<Gid> = ids.groups.iter().copied().map(Gid::from_raw).collect();
+    unistd::setgroups(&groups)?;
+    unistd::setegid(Gid::from_raw(ids.gid))?;
+    unistd::seteuid(Uid::from_raw(ids.uid))?;
+    // The kernel forgets both whenever the effective ids change.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    prctl::set_dumpable(false)?;
+    Ok(acting)
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        let root = Uid::from_raw(0);
+        let back = unistd::seteuid(root)
+            .and_then(|()| unistd::setegid(Gid::from_raw(0)))
+            .and_then(|()| unistd::setgroups(&[]))
+            .and_then(|()| prctl::set_pdeathsig(Signal::SIGKILL));
+        if back.is_err() || unistd::geteuid() != root {
+            // To go on with the wrong ids is worse than to be gone.
+            std::process::abort();
+        }
+    }
+}
+
+/// Becomes `uid` and `gid` for good, in all three ids and with no other group, and looks that it
+/// is so. On an error the ids are undefined: exit.
+pub fn become_for_good(uid: u32, gid: u32) -> Result<(), Errno> {
+    let (want_uid, want_gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    unistd::setgroups(&[])?;
+    unistd::setresgid(want_gid, want_gid, want_gid)?;
+    unistd::setresuid(want_uid, want_uid, want_uid)?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    prctl::set_dumpable(false)?;
+    let now = unistd::getresuid()?;
+    match [now.real, now.effective, now.saved] == [want_uid; 3] {
+        true => Ok(()),
+        false => Err(Errno::EPERM),
+    }
+}
