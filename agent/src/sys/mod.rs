@@ -8,8 +8,6 @@ pub mod fs;
 pub mod lock;
 /// Extended attributes, which also are access control lists and security labels.
 pub mod xattr;
-//! The only room that names `nix`, and the only one with `unsafe`: thin calls, decided elsewhere.
-
 /// File calls relative to an open directory, for walking paths that others may change meanwhile.
 pub mod at;
 /// Becoming another user: for a moment (effective ids) or for good.
