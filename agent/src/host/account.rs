@@ -22,6 +22,9 @@ pub struct Account {
     /// The line of `/etc/shadow`, from 1, where there is one.
     pub shadow_line: Option<u32>,
     /// shadow(5) field 8: the day, counted from 1970-01-01, from which the account is expired.
+    ///
+    /// `None` also where passwd(5) has the password itself: pam_unix(8) then asks shadow(5) for
+    /// nothing, so that an expiry there keeps nobody out.
     pub expire_day: Option<i64>,
     /// shadow(5) fields 3, 5 and 7 (last change, maximum age, inactivity), in days.
     pub aging: Aging,
@@ -62,4 +65,6 @@ pub enum PasswordState {
     Unusable,
     /// passwd(5) says `x` and shadow(5) has no line for the account.
     Missing,
+    /// passwd(5) says `x` and `/etc/shadow` could not be read: anything above may be true.
+    Unknown,
 }

@@ -14,6 +14,8 @@ pub mod password;
 pub mod group;
 /// gshadow(5).
 pub mod gshadow;
+/// login.defs(5), as far as it says who is a person.
+pub mod login_defs;
 /// passwd(5).
 pub mod passwd;
 /// shadow(5).
@@ -21,3 +23,10 @@ pub mod shadow;
 
 /// What an account is.
 pub mod account;
+/// All accounts of a host, from its files together.
+pub mod accounts;
+
+/// The locks that shadow-utils and glibc take before they change account files.
+pub mod lock;
+/// One file for another, whole, durable, with everything but the content kept.
+pub mod replace;

@@ -61,7 +61,7 @@ pub fn process_exists(pid: u32) -> bool {
 pub fn boot_time() -> io::Result<i64> {
     let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
     let up = clock_gettime(ClockId::CLOCK_BOOTTIME)?;
-    Ok(i64::from(now.tv_sec()) - i64::from(up.tv_sec()))
+    Ok(now.tv_sec() - up.tv_sec())
 }
 
 /// The process that holds a conflicting lock: for a message, so that not knowing is no error.

@@ -1,9 +1,8 @@
 //! Extended attributes (xattr(7)): access control lists, security labels, and what people add.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -82,11 +81,6 @@ pub fn copy(from: impl AsFd, to: impl AsFd) -> Result<(), (CString, io::Error)> 
         }
     }
     Ok(())
-}
-
-/// An attribute's name for a message.
-pub fn display(name: &CStr) -> impl std::fmt::Display {
-    OsStr::from_bytes(name.to_bytes()).display().to_string()
 }
 
 fn is_seal(name: &CStr) -> bool {

@@ -1,0 +1,393 @@
+//! All accounts of a host, from its files together.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use rescind_protocol::name::AccountName;
+
+use super::account::{Account, Aging, GroupRef, PasswordState};
+use super::group::{Group, GroupEntry};
+use super::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
+use super::passwd::{Passwd, PasswdEntry};
+use super::root::{HostRoot, ReadError};
+use super::shadow::{Shadow, ShadowEntry};
+
+/// The accounts of passwd(5), with what shadow(5) and group(5) add.
+///
+/// Files are read whole and understood when asked: one account of ten thousand costs a scan of
+/// three buffers, all of them one pass with an index. No lock is taken: what is read here is for
+/// judging; who wants to change a file reads it again under its lock.
+#[derive(Debug)]
+pub struct Accounts {
+    passwd: Passwd,
+    shadow: Result<Shadow, ReadError>,
+    group: Result<Group, ReadError>,
+}
+
+/// What could not be known about the accounts.
+#[derive(Debug)]
+pub enum Gap<'a> {
+    /// A file that is missing or could not be read.
+    File(&'a ReadError),
+    /// A line that no reader of the file understands; nobody can say whom it was meant for.
+    Malformed {
+        /// The file.
+        file: &'static Path,
+        /// The line, from 1.
+        line: u32,
+    },
+    /// An account whose name cannot be written into an order.
+    Unnameable {
+        /// The line of `/etc/passwd`, from 1.
+        line: u32,
+    },
+    /// A line that asks a directory for accounts, where nsswitch.conf(5) says `compat`.
+    Nis {
+        /// The file.
+        file: &'static Path,
+        /// The line, from 1.
+        line: u32,
+    },
+}
+
+impl fmt::Display for Gap<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Malformed { file, line } => {
+                write!(f, "{}:{line} is malformed", file.display())
+            }
+            Self::Unnameable { line } => {
+                write!(f, "/etc/passwd:{line} has a name that no order can name")
+            }
+            Self::Nis { file, line } => {
+                write!(
+                    f,
+                    "{}:{line} may add accounts of a directory",
+                    file.display()
+                )
+            }
+        }
+    }
+}
+
+impl Accounts {
+    /// Reads the files. Only passwd(5) must be there; what is wrong with the others is a gap.
+    pub fn load(root: &HostRoot) -> Result<Self, ReadError> {
+        let read = |file: AccountFile| {
+            let file = root.read(file.path(), ACCOUNT_FILE_BYTES_MAX)?;
+            Ok(file.bytes)
+        };
+        Ok(Self {
+            passwd: Passwd::parse(read(AccountFile::Passwd)?),
+            shadow: read(AccountFile::Shadow).map(Shadow::parse),
+            group: read(AccountFile::Group).map(Group::parse),
+        })
+    }
+
+    /// An account by its name: the first line of that name, as getpwnam(3) takes it. Where there
+    /// are more, [`Accounts::iter`] shows them all.
+    pub fn by_name(&self, name: &AccountName) -> Option<Account> {
+        let entry = self.passwd.named(name.as_str().as_bytes()).next()?;
+        self.scan_for(&entry)
+    }
+
+    /// Every account of a uid: each is that user to the kernel, whatever its name.
+    pub fn by_uid(&self, uid: u32) -> Vec<Account> {
+        let entries = self.passwd.entries().filter(|entry| entry.uid == uid);
+        entries.filter_map(|entry| self.scan_for(&entry)).collect()
+    }
+
+    /// Every account, in the order of passwd(5), names that come twice twice.
+    pub fn iter(&self) -> impl Iterator<Item = Account> {
+        let index = Index::of(self);
+        self.passwd.entries().filter_map(move |entry| {
+            let groups = index.groups.get(entry.name).map_or(&[][..], Vec::as_slice);
+            self.account(
+                &entry,
+                index.shadow.get(entry.name).copied(),
+                index.gids.get(&entry.gid).copied(),
+                groups.iter().copied(),
+            )
+        })
+    }
+
+    /// passwd(5).
+    pub fn passwd(&self) -> &Passwd {
+        &self.passwd
+    }
+
+    /// group(5), or why it could not be read.
+    pub fn group(&self) -> Result<&Group, &ReadError> {
+        self.group.as_ref()
+    }
+
+    /// What could not be known. A claim about all accounts needs an answer to each of these.
+    pub fn gaps(&self) -> Vec<Gap<'_>> {
+        let malformed = |file: AccountFile| {
+            move |unparsed: super::lines::Unparsed| Gap::Malformed {
+                file: file.path(),
+                line: unparsed.line,
+            }
+        };
+        let nis = |file: AccountFile| {
+            move |line| Gap::Nis {
+                file: file.path(),
+                line,
+            }
+        };
+        let mut gaps = Vec::new();
+        gaps.extend(self.passwd.unparsed().map(malformed(AccountFile::Passwd)));
+        gaps.extend(self.passwd.nis().map(nis(AccountFile::Passwd)));
+        let unnameable = |entry: &PasswdEntry<'_>| account_name(entry.name).is_none();
+        gaps.extend(
+            self.passwd
+                .entries()
+                .filter(unnameable)
+                .map(|entry| Gap::Unnameable { line: entry.line }),
+        );
+        match &self.shadow {
+            Ok(shadow) => gaps.extend(shadow.unparsed().map(malformed(AccountFile::Shadow))),
+            Err(error) => gaps.push(Gap::File(error)),
+        }
+        match &self.group {
+            Ok(group) => {
+                gaps.extend(group.unparsed().map(malformed(AccountFile::Group)));
+                gaps.extend(group.nis().map(nis(AccountFile::Group)));
+            }
+            Err(error) => gaps.push(Gap::File(error)),
+        }
+        gaps
+    }
+
+    /// Builds one account by scanning the other files.
+    fn scan_for(&self, entry: &PasswdEntry<'_>) -> Option<Account> {
+        let shadow = self.shadow.as_ref().ok();
+        let groups = || self.group.iter().flat_map(Group::entries);
+        self.account(
+            entry,
+            shadow.and_then(|shadow| shadow.named(entry.name).next()),
+            groups().find(|group| group.gid == entry.gid),
+            groups().filter(|group| group.members().any(|member| member == entry.name)),
+        )
+    }
+
+    /// `None` for a name that no order can name, which is a gap.
+    fn account<'a>(
+        &'a self,
+        entry: &PasswdEntry<'a>,
+        shadow: Option<ShadowEntry<'a>>,
+        primary: Option<GroupEntry<'a>>,
+        member_of: impl Iterator<Item = GroupEntry<'a>>,
+    ) -> Option<Account> {
+        let mut groups = vec![GroupRef {
+            name: primary.map_or_else(Vec::new, |group| group.name.to_vec()),
+            gid: entry.gid,
+        }];
+        for group in member_of {
+            // A group may be spread over several lines, and name those whose primary one it is.
+            let known = |other: &GroupRef| other.gid == group.gid && other.name == group.name;
+            if !groups.iter().any(known) {
+                groups.push(GroupRef {
+                    name: group.name.to_vec(),
+                    gid: group.gid,
+                });
+            }
+        }
+        let decides = shadow.filter(|_| entry.is_shadowed());
+        Some(Account {
+            name: account_name(entry.name)?,
+            uid: entry.uid,
+            gid: entry.gid,
+            home: entry.home.to_vec(),
+            shell: entry.shell.to_vec(),
+            passwd_line: entry.line,
+            password: self.password_state(entry, shadow),
+            shadow_line: shadow.map(|shadow| shadow.line),
+            expire_day: decides.and_then(|shadow| shadow.expire_day),
+            aging: decides.map_or_else(Aging::default, |shadow| shadow.aging),
+            groups,
+        })
+    }
+
+    fn password_state(
+        &self,
+        entry: &PasswdEntry<'_>,
+        shadow: Option<ShadowEntry<'_>>,
+    ) -> PasswordState {
+        match (shadow, &self.shadow) {
+            _ if !entry.is_shadowed() => PasswordState::of_field(entry.password),
+            (Some(shadow), _) => PasswordState::of_field(shadow.password),
+            (None, Ok(_) | Err(ReadError::Missing { .. })) => PasswordState::Missing,
+            (None, Err(_)) => PasswordState::Unknown,
+        }
+    }
+}
+
+/// Where to find what belongs to a name, for a pass over all accounts.
+struct Index<'a> {
+    shadow: HashMap<&'a [u8], ShadowEntry<'a>>,
+    gids: HashMap<u32, GroupEntry<'a>>,
+    groups: HashMap<&'a [u8], Vec<GroupEntry<'a>>>,
+}
+
+impl<'a> Index<'a> {
+    fn of(accounts: &'a Accounts) -> Self {
+        let mut index = Self {
+            shadow: HashMap::new(),
+            gids: HashMap::new(),
+            groups: HashMap::new(),
+        };
+        // The first line of a name or a gid counts, as in getspnam(3) and getgrgid(3).
+        for entry in accounts.shadow.iter().flat_map(Shadow::entries) {
+            index.shadow.entry(entry.name).or_insert(entry);
+        }
+        for entry in accounts.group.iter().flat_map(Group::entries) {
+            index.gids.entry(entry.gid).or_insert(entry);
+            for member in entry.members() {
+                index.groups.entry(member).or_default().push(entry);
+            }
+        }
+        index
+    }
+}
+
+fn account_name(bytes: &[u8]) -> Option<AccountName> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(passwd: &str, shadow: Option<&str>, group: Option<&str>) -> Accounts {
+        let missing = |file: AccountFile| ReadError::Missing {
+            path: file.path().to_owned(),
+        };
+        Accounts {
+            passwd: Passwd::parse(passwd.into()),
+            shadow: shadow
+                .map(|text| Shadow::parse(text.into()))
+                .ok_or_else(|| missing(AccountFile::Shadow)),
+            group: group
+                .map(|text| Group::parse(text.into()))
+                .ok_or_else(|| missing(AccountFile::Group)),
+        }
+    }
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n\
+        toor::0:0::/:/bin/sh\n\
+        alice:x:1000:1000::/home/alice:/bin/bash\n\
+        bob:$6$h:1001:1000::/home/bob:\n\
+        bad\n\
+        é,x:x:9:9:::\n\
+        ghost:x:1002:7::/:/bin/sh\n\
+        alice:x:1003:1000::/:/bin/sh\n\
+        +@nis::::::\n";
+    const SHADOW: &str = "root:*:19000:0:99999:7:::\n\
+        alice:!$6$h:19000:1:90:7:14:20000:\n\
+        bob:!:19000:0:99999:7::1:\n\
+        alice:$6$second:1::::::\n\
+        torn\n";
+    const GROUP: &str = "root:x:0:\nusers:x:1000:alice\nsudo:x:27:bob,alice\nsudo:x:27:alice\n\
+        users2:x:1000:\ndocker:x:99:alice\n";
+
+    fn groups_of(account: &Account) -> String {
+        let show = |group: &GroupRef| format!("{}={}", group.name.escape_ascii(), group.gid);
+        account
+            .groups
+            .iter()
+            .map(show)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn an_account_is_what_its_three_files_say() {
+        let accounts = load(PASSWD, Some(SHADOW), Some(GROUP));
+        let alice = accounts.by_name(&"alice".parse().unwrap()).unwrap();
+        assert_eq!(alice.password, PasswordState::Locked);
+        assert_eq!((alice.passwd_line, alice.shadow_line), (3, Some(2)));
+        assert_eq!(alice.expire_day, Some(20000));
+        assert_eq!(
+            alice.aging,
+            Aging {
+                last_change: Some(19000),
+                max: Some(90),
+                inactive: Some(14)
+            }
+        );
+        assert_eq!(groups_of(&alice), "users=1000 sudo=27 docker=99");
+        let bob = accounts.by_name(&"bob".parse().unwrap()).unwrap();
+        assert_eq!(bob.password, PasswordState::Usable);
+        assert_eq!(
+            (bob.shadow_line, bob.expire_day),
+            (Some(3), None),
+            "pam_unix asks no shadow"
+        );
+        let ghost = accounts.by_name(&"ghost".parse().unwrap()).unwrap();
+        assert_eq!(ghost.password, PasswordState::Missing);
+        assert_eq!(groups_of(&ghost), "=7");
+        let zero: Vec<_> = accounts
+            .by_uid(0)
+            .into_iter()
+            .map(|a| (a.name.to_string(), a.password))
+            .collect();
+        assert_eq!(
+            zero,
+            [
+                ("root".into(), PasswordState::Unusable),
+                ("toor".into(), PasswordState::Empty)
+            ]
+        );
+        assert!(accounts.by_name(&"nobody".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn the_pass_over_all_accounts_says_the_same_as_the_search_for_one() {
+        let accounts = load(PASSWD, Some(SHADOW), Some(GROUP));
+        let all: Vec<_> = accounts.iter().collect();
+        let names: Vec<_> = all.iter().map(|account| account.name.as_str()).collect();
+        assert_eq!(names, ["root", "toor", "alice", "bob", "ghost", "alice"]);
+        for account in all {
+            assert!(
+                accounts.by_uid(account.uid).contains(&account),
+                "{account:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_said() {
+        let gaps = |accounts: &Accounts| -> Vec<String> {
+            accounts.gaps().iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            gaps(&load(PASSWD, Some(SHADOW), Some(GROUP))),
+            [
+                "/etc/passwd:5 is malformed",
+                "/etc/passwd:9 may add accounts of a directory",
+                "/etc/passwd:6 has a name that no order can name",
+                "/etc/shadow:5 is malformed",
+            ]
+        );
+        let bare = load("a:x:1:1:::\n", None, None);
+        assert_eq!(
+            gaps(&bare),
+            [
+                "\"/etc/shadow\" does not exist",
+                "\"/etc/group\" does not exist"
+            ]
+        );
+        assert_eq!(bare.iter().next().unwrap().password, PasswordState::Missing);
+        let mut unreadable = bare;
+        unreadable.shadow = Err(ReadError::Changing {
+            path: "/etc/shadow".into(),
+        });
+        assert_eq!(
+            unreadable.iter().next().unwrap().password,
+            PasswordState::Unknown
+        );
+    }
+}
