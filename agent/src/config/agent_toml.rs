@@ -1,0 +1,427 @@
+//! `agent.toml`: the ceiling that no order can raise, and how this host behaves.
+//!
+//! The file as written is a [`Fragment`], all optional; [`Config`] is what it comes to, within
+//! bounds. A key that is not known is an error: a misspelt guard must not be a missing one.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rescind_protocol::name::AccountName;
+use rescind_protocol::order::Action;
+use serde::Deserialize;
+
+use super::layout;
+use super::link_user::LINK_USER;
+use super::own_file::{FileError, Owner, read_own};
+
+/// What `agent.toml` comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What may be ordered at all.
+    pub ceiling: Ceiling,
+    /// What is refused although it may be ordered.
+    pub guards: Guards,
+    /// How orders are kept in force.
+    pub hold: Hold,
+    /// The connection to the control plane.
+    pub link: LinkSettings,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// What may be ordered at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ceiling {
+    /// The kinds of action that are carried out; all others are refused.
+    pub allow: BTreeSet<ActionKind>,
+}
+
+/// The kinds of [`Action`] that `allow` can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// [`Action::DisableAccount`].
+    DisableAccount,
+    /// [`Action::RevokeKey`].
+    RevokeKey,
+    /// [`Action::EndSessions`].
+    EndSessions,
+    /// [`Action::Release`].
+    Release,
+}
+
+impl From<&Action> for ActionKind {
+    fn from(action: &Action) -> Self {
+        match action {
+            Action::DisableAccount { .. } => Self::DisableAccount,
+            Action::RevokeKey { .. } => Self::RevokeKey,
+            Action::EndSessions { .. } => Self::EndSessions,
+            Action::Release { .. } => Self::Release,
+        }
+    }
+}
+
+impl Ceiling {
+    /// Whether this host carries out such an action.
+    #[must_use]
+    pub fn allows(&self, action: &Action) -> bool {
+        self.allow.contains(&action.into())
+    }
+}
+
+/// What is refused although it may be ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guards {
+    /// Accounts that are never disabled and whose sessions are never ended by order.
+    pub protected_accounts: BTreeSet<AccountName>,
+    /// How many accounts may be disabled within [`Guards::blast_radius_window`].
+    pub blast_radius_accounts: u32,
+    /// The time over which disabled accounts are counted.
+    pub blast_radius_window: Duration,
+}
+
+/// Why an account is not to be touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protected {
+    /// It is the user of the agent's own network half.
+    AgentUser,
+    /// `protected-accounts` names it.
+    Listed,
+}
+
+impl Guards {
+    /// Whether an account is not to be touched, and why.
+    #[must_use]
+    pub fn protects(&self, account: &AccountName) -> Option<Protected> {
+        if account.as_str() == LINK_USER {
+            Some(Protected::AgentUser)
+        } else if self.protected_accounts.contains(account) {
+            Some(Protected::Listed)
+        } else {
+            None
+        }
+    }
+}
+
+/// How orders are kept in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// How often the host is read again, whatever the file watches said.
+    pub survey_interval: Duration,
+    /// After how many fights over the same path an exception is raised.
+    pub contested_after: u32,
+}
+
+/// The connection to the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// How often the link says that it is there.
+    pub heartbeat: Duration,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important lines that are still written.
+    pub level: LogLevel,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something does not work and somebody must act.
+    Error,
+    /// Something is not as it should be; the agent goes on.
+    Warn,
+    /// What changed: orders, connections.
+    Info,
+    /// How it came to that.
+    Debug,
+}
+
+/// Why there is no [`Config`].
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read, or others could have written it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not TOML, an unknown key, or a value of the wrong kind. The message shows the line.
+    #[error("{}: {source}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        source: Box<toml::de::Error>,
+    },
+    /// A number is out of its bounds.
+    #[error("{}: {key} = {found}: want {} to {}", path.display(), wanted.start(), wanted.end())]
+    OutOfBounds {
+        /// The file.
+        path: PathBuf,
+        /// The key with its table.
+        key: &'static str,
+        /// What stands there.
+        found: u32,
+        /// What may stand there.
+        wanted: RangeInclusive<u32>,
+    },
+}
+
+impl Config {
+    /// Reads `agent.toml` beneath a root directory; where there is none, the packaged defaults
+    /// hold.
+    ///
+    /// A file that is not root's, or that others may write, is an error and not a default.
+    pub fn load(root: &Path) -> Result<Self, ConfigError> {
+        Self::load_file(&layout::agent_toml(root), Owner::of(root)?)
+    }
+
+    /// As [`Config::load`], from any file.
+    pub fn load_file(path: &Path, owner: Owner) -> Result<Self, ConfigError> {
+        match read_own(path, owner)? {
+            Some(text) => Self::parse(path, &text),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let fragment: Fragment = toml::from_str(text).map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        fragment
+            .settle()
+            .map_err(|(key, found, wanted)| ConfigError::OutOfBounds {
+                path: path.to_owned(),
+                key,
+                found,
+                wanted,
+            })
+    }
+}
+
+impl Default for Config {
+    /// The packaged defaults: revoke only, plus the release of what Rescind itself closed.
+    fn default() -> Self {
+        let root = "root".parse().expect("`root` is an account name");
+        Self {
+            ceiling: Ceiling {
+                allow: BTreeSet::from([
+                    ActionKind::DisableAccount,
+                    ActionKind::RevokeKey,
+                    ActionKind::EndSessions,
+                    ActionKind::Release,
+                ]),
+            },
+            guards: Guards {
+                protected_accounts: BTreeSet::from([root]),
+                blast_radius_accounts: 5,
+                blast_radius_window: Duration::from_secs(600),
+            },
+            hold: Hold {
+                survey_interval: Duration::from_secs(300),
+                contested_after: 3,
+            },
+            link: LinkSettings {
+                heartbeat: Duration::from_secs(30),
+            },
+            log: LogSettings {
+                level: LogLevel::Info,
+            },
+        }
+    }
+}
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Fragment {
+    ceiling: CeilingFragment,
+    guards: GuardsFragment,
+    hold: HoldFragment,
+    link: LinkFragment,
+    log: LogFragment,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct CeilingFragment {
+    allow: Option<BTreeSet<ActionKind>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct GuardsFragment {
+    protected_accounts: Option<BTreeSet<AccountName>>,
+    blast_radius_accounts: Option<u32>,
+    blast_radius_window_s: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct HoldFragment {
+    survey_interval_s: Option<u32>,
+    contested_after: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct LinkFragment {
+    heartbeat_s: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct LogFragment {
+    level: Option<LogLevel>,
+}
+
+type OutOfBounds = (&'static str, u32, RangeInclusive<u32>);
+
+impl Fragment {
+    fn settle(self) -> Result<Config, OutOfBounds> {
+        let packaged = Config::default();
+        let bounded = |key, found: Option<u32>, wanted: RangeInclusive<u32>, packaged| match found {
+            None => Ok(packaged),
+            Some(found) if wanted.contains(&found) => Ok(found),
+            Some(found) => Err((key, found, wanted)),
+        };
+        let seconds = |key, found, wanted, packaged: Duration| {
+            bounded(key, found, wanted, packaged.as_secs() as u32)
+                .map(|s| Duration::from_secs(s.into()))
+        };
+        Ok(Config {
+            ceiling: Ceiling {
+                allow: self.ceiling.allow.unwrap_or(packaged.ceiling.allow),
+            },
+            guards: Guards {
+                protected_accounts: self
+                    .guards
+                    .protected_accounts
+                    .unwrap_or(packaged.guards.protected_accounts),
+                blast_radius_accounts: bounded(
+                    "guards.blast-radius-accounts",
+                    self.guards.blast_radius_accounts,
+                    1..=100_000,
+                    packaged.guards.blast_radius_accounts,
+                )?,
+                blast_radius_window: seconds(
+                    "guards.blast-radius-window-s",
+                    self.guards.blast_radius_window_s,
+                    1..=604_800,
+                    packaged.guards.blast_radius_window,
+                )?,
+            },
+            hold: Hold {
+                survey_interval: seconds(
+                    "hold.survey-interval-s",
+                    self.hold.survey_interval_s,
+                    1..=86_400,
+                    packaged.hold.survey_interval,
+                )?,
+                contested_after: bounded(
+                    "hold.contested-after",
+                    self.hold.contested_after,
+                    1..=100,
+                    packaged.hold.contested_after,
+                )?,
+            },
+            link: LinkSettings {
+                heartbeat: seconds(
+                    "link.heartbeat-s",
+                    self.link.heartbeat_s,
+                    1..=60,
+                    packaged.link.heartbeat,
+                )?,
+            },
+            log: LogSettings {
+                level: self.log.level.unwrap_or(packaged.log.level),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../packaging/agent/agent.toml");
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("agent.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_shipped_file_says_what_holds_without_it() {
+        assert_eq!(parse(SHIPPED), Ok(Config::default()));
+        assert_eq!(parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_shipped_file_says_every_key() {
+        // Every key of the file is a field of the settings, because unknown ones are refused; the
+        // other way round it is counted.
+        let keys = SHIPPED
+            .lines()
+            .filter(|line| !line.starts_with('#') && line.contains(" = "))
+            .count();
+        assert_eq!(keys, 8);
+    }
+
+    #[test]
+    fn what_is_written_holds() {
+        let config = parse(
+            "[ceiling]\nallow = ['revoke-key']\n[guards]\nprotected-accounts = ['root', 'break glass']\n\
+             [hold]\nsurvey-interval-s = 5\n[log]\nlevel = 'debug'\n",
+        )
+        .unwrap();
+        let account: AccountName = "break glass".parse().unwrap();
+        assert!(!config.ceiling.allows(&Action::DisableAccount {
+            account: account.clone()
+        }));
+        assert_eq!(config.guards.protects(&account), Some(Protected::Listed));
+        assert_eq!(
+            config.guards.protects(&LINK_USER.parse().unwrap()),
+            Some(Protected::AgentUser)
+        );
+        assert_eq!(config.guards.protects(&"bob".parse().unwrap()), None);
+        assert_eq!(config.hold.survey_interval, Duration::from_secs(5));
+        assert_eq!(config.log.level, LogLevel::Debug);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_and_named() {
+        for (text, named) in [
+            ("[guard]\n", "unknown field `guard`"),
+            (
+                "[guards]\nprotected_accounts = []",
+                "unknown field `protected_accounts`",
+            ),
+            (
+                "[guards]\nprotected-accounts = ['a:b']",
+                "account name: contains ':'",
+            ),
+            (
+                "[ceiling]\nallow = ['run-shell']",
+                "unknown variant `run-shell`",
+            ),
+            (
+                "[link]\nheartbeat-s = 0",
+                "link.heartbeat-s = 0: want 1 to 60",
+            ),
+            (
+                "[guards]\nblast-radius-accounts = -1",
+                "blast-radius-accounts",
+            ),
+            ("[log]\nlevel = 3", "level"),
+            ("[log", "TOML parse error"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(named), "{text:?}: {error}");
+            assert!(error.starts_with("agent.toml: "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `agent.toml`, the ceiling that no order can raise, and `trust.toml`, whom the host obeys.
+//!
+//! What is parsed here is valid by construction: nothing that holds a [`Config`] or a [`Trust`]
+//! checks it again.
+#![forbid(unsafe_code)]
+
+/// Where everything lies on a host.
+pub mod layout;
+
+/// `agent.toml`: fragment, settings, bounds.
+mod agent_toml;
+/// The host's evidence key, which the store signs with and enrolment proves.
+mod keyfile;
+/// The user of the network half, from the host's own passwd(5).
+mod link_user;
+/// Files that only the administrator may have written; atomic replacement.
+mod own_file;
+/// A control plane's address: host and port.
+mod server;
+/// What the host says of itself: its name, its os-release(5).
+mod this_host;
+/// `trust.toml`: whom the host obeys.
+mod trust_toml;
+
+pub use agent_toml::{
+    ActionKind, Ceiling, Config, ConfigError, Guards, Hold, LinkSettings, LogLevel, LogSettings,
+    Protected,
+};
+pub use keyfile::{KeyFileError, load_or_create_evidence_key};
+pub use link_user::{LINK_USER, LinkUser, LinkUserError};
+pub use own_file::{FileError, Owner, make_dir, read_own, replace};
+pub use server::{BadServer, DEFAULT_PORT, ServerAddress};
+pub use this_host::{host_name, os_name};
+pub use trust_toml::{Trust, TrustError};
