@@ -38,8 +38,12 @@ macro_rules! messages {
             }
             /// Reads a frame; `None` when its kind is not known to this version.
             pub fn from_frame(frame: &Frame) -> Result<Option<Self>, Malformed> {
-                Ok(match frame.kind {
-                    $($kind => Some(Self::$name(cbor::from_slice(&frame.body)?)),)*
+                Self::from_parts(frame.kind, &frame.body)
+            }
+            /// As [`Message::from_frame`], from a frame's kind byte and body.
+            pub fn from_parts(kind: u8, body: &[u8]) -> Result<Option<Self>, Malformed> {
+                Ok(match kind {
+                    $($kind => Some(Self::$name(cbor::from_slice(body)?)),)*
                     _ => None,
                 })
             }
