@@ -1,1 +1,48 @@
-//! See the crate's module list.
+//! The command line.
+#![forbid(unsafe_code)]
+
+/// `check-config`: would the agent start with these files?
+pub mod check_config;
+/// `enrol`: join a fleet.
+pub mod enrol;
+/// How a command ended, in sysexits(3).
+pub mod exit;
+/// `link`: the network half.
+pub mod link;
+/// Where log lines go and how they look.
+pub mod logging;
+
+use clap::{Parser, Subcommand};
+
+use exit::Exit;
+
+/// Revokes access on this host, keeps it revoked, and proves it.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Link(link::Args),
+    Enrol(enrol::Args),
+    CheckConfig(check_config::Args),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> Exit {
+        match self.command {
+            Command::Link(args) => link::run(&args),
+            Command::Enrol(args) => enrol::run(args),
+            Command::CheckConfig(args) => check_config::run(&args),
+        }
+    }
+}
+
+/// Says on standard error why a command failed, the causes behind it included.
+pub fn complain(error: &dyn std::error::Error) {
+    eprintln!("rescind-agent: {error}");
+}

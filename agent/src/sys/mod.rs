@@ -16,3 +16,10 @@ pub mod ids;
 pub mod process;
 
 pub use nix::errno::Errno;
+
+/// Opening a file that should be a plain one.
+pub mod plain_file;
+/// What a process gives up: user, privileges, system calls.
+pub mod sandbox;
+/// Telling the service manager (sd_notify(3)).
+pub mod service;

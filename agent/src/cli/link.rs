@@ -1,0 +1,59 @@
+//! `link`: the network half.
+
+use std::path::PathBuf;
+
+use crate::cli::complain;
+use crate::cli::exit::Exit;
+use crate::cli::logging;
+use crate::config::{Config, Trust};
+use crate::link::session::{self, LinkError};
+
+/// Keep this host connected to its control plane (the service rescind-link)
+///
+/// Runs as the user rescind-link, becoming it when started as root, and passes frames between the
+/// control plane and the root half of the agent. It needs no privilege and gives up the rest.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  systemctl start rescind-link
+
+Exit codes: 0 stopped by a signal, 71 the system does not let it run, 78 wrong configuration or
+not enrolled.")]
+pub struct Args {
+    /// The host's root directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+/// Does it.
+pub fn run(args: &Args) -> Exit {
+    let config = match Config::load(&args.root) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error);
+            return Exit::Config;
+        }
+    };
+    logging::start(config.log.level);
+    let trust = match Trust::load(&args.root) {
+        Ok(Some(trust)) => trust,
+        Ok(None) => {
+            tracing::error!("this host is not enrolled: run `rescind-agent enrol`");
+            return Exit::Config;
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Config;
+        }
+    };
+    match session::run(&args.root, config.link, &trust) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            tracing::error!("{error}");
+            match error {
+                LinkError::User(_) => Exit::Config,
+                LinkError::Become(_) | LinkError::Sandbox(_) | LinkError::Runtime(_) => Exit::Os,
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `rescind-agent link`, from start to SIGTERM: wait for the root half, connect, pump, again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rescind_protocol::name::Digest;
+use rustls::ClientConfig;
+use tokio::net::UnixStream;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
+
+use super::backoff::{Backoff, random};
+use super::connect::{ConnectError, connect};
+use super::identity::{Identity, IdentityError};
+use super::pump::{End, pump};
+use super::renewal::Renewal;
+use super::sandbox::{self, FileWall, SandboxError};
+use super::tls;
+use crate::config::{LinkSettings, LinkUser, LinkUserError, ServerAddress, Trust, layout};
+use crate::sys::plain_file::effective_uid;
+use crate::sys::sandbox::become_user;
+use crate::sys::service::notify;
+
+/// How often it is looked whether the root half is there yet.
+const ROOT_HALF_POLL: Duration = Duration::from_secs(1);
+/// How long a connection may take to be closed politely.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+/// Why the link cannot run at all. Everything else it waits out.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It was started as root and has nobody to become.
+    #[error(transparent)]
+    User(#[from] LinkUserError),
+    /// It could not become its own user.
+    #[error("cannot become the link's user: {0}")]
+    Become(io::Error),
+    /// It could not be confined.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The system gives no event loop, thread or signal handler.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+/// Runs the link of the host beneath `root` until SIGTERM or SIGINT.
+///
+/// The calling process must have one thread only: it gives up root, if it has it, and confines
+/// itself first.
+pub fn run(root: &Path, settings: LinkSettings, trust: &Trust) -> Result<(), LinkError> {
+    if effective_uid() == 0 {
+        let user = LinkUser::look_up(root)?;
+        become_user(user.uid, user.gid).map_err(LinkError::Become)?;
+    }
+    match sandbox::enter(root, &trust.servers)? {
+        FileWall::Full => tracing::debug!("confined to its own files, ports and system calls"),
+        FileWall::Partial => tracing::debug!("confined, as far as this kernel's Landlock goes"),
+        FileWall::None => {
+            tracing::info!("this kernel has no Landlock: confined by system calls only")
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // For the resolver alone, which is seldom asked: no thread is kept.
+        .max_blocking_threads(1)
+        .thread_keep_alive(Duration::from_secs(1))
+        .thread_stack_size(256 * 1024)
+        .build()
+        .map_err(LinkError::Runtime)?;
+    runtime.block_on(async {
+        let mut stop = Stop::new().map_err(LinkError::Runtime)?;
+        say("READY=1");
+        let mut link = Link::new(root, settings, trust);
+        tokio::select! {
+            () = link.keep_connected() => {}
+            () = stop.asked() => {}
+        }
+        say("STOPPING=1");
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Why one attempt ended.
+#[derive(Debug, thiserror::Error)]
+enum Attempt {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("the link's certificate cannot be used: {0}")]
+    Config(#[from] rustls::Error),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("cannot reach the root half of the agent at {}: {source}", path.display())]
+    RootHalf { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Ended(End),
+}
+
+struct Link<'a> {
+    root: &'a Path,
+    settings: LinkSettings,
+    trust: &'a Trust,
+    backoff: Backoff,
+    /// The configuration made for an identity, kept so that sessions can be resumed.
+    tls: Option<(Digest, Arc<ClientConfig>)>,
+    /// The server to begin with.
+    next_server: usize,
+    /// What was last complained of, to say it once and not every two minutes.
+    complaint: String,
+}
+
+impl<'a> Link<'a> {
+    fn new(root: &'a Path, settings: LinkSettings, trust: &'a Trust) -> Self {
+        Self {
+            root,
+            settings,
+            trust,
+            backoff: Backoff::default(),
+            tls: None,
+            next_server: random() as usize,
+            complaint: String::new(),
+        }
+    }
+
+    async fn keep_connected(&mut self) {
+        loop {
+            self.root_half_is_there().await;
+            let mut wait = None;
+            for _ in 0..self.trust.servers.len() {
+                let server = &self.trust.servers[self.next_server % self.trust.servers.len()];
+                self.next_server = self.next_server.wrapping_add(1);
+                let ended = match self.attempt(server).await {
+                    Ok(never) => match never {},
+                    Err(ended) => ended,
+                };
+                self.complain(&ended);
+                wait = match &ended {
+                    Attempt::Ended(End::Renewed) => Some(Duration::ZERO),
+                    Attempt::Ended(End::RetryAfter { wait, .. }) => {
+                        Some(self.backoff.asked(*wait, random()))
+                    }
+                    _ => None,
+                };
+                // The others are for when this one cannot be reached.
+                if !matches!(ended, Attempt::Connect(_)) {
+                    break;
+                }
+            }
+            let wait = wait.unwrap_or_else(|| self.backoff.after_failure(random()));
+            tracing::debug!(
+                wait_ms = wait.as_millis() as u64,
+                "waiting before the next attempt"
+            );
+            sleep(wait).await;
+        }
+    }
+
+    /// Waits until the root half listens: without it a connection would be of no use to anybody.
+    async fn root_half_is_there(&mut self) {
+        let path = layout::link_sock(self.root);
+        while let Err(source) = std::fs::metadata(&path) {
+            self.complain(&Attempt::RootHalf {
+                path: path.clone(),
+                source,
+            });
+            sleep(ROOT_HALF_POLL).await;
+        }
+    }
+
+    /// One connection, from the first packet to the last.
+    async fn attempt(
+        &mut self,
+        server: &ServerAddress,
+    ) -> Result<std::convert::Infallible, Attempt> {
+        let identity = Identity::load(self.root)?;
+        let config = match &self.tls {
+            Some((of, config)) if *of == identity.digest => config.clone(),
+            _ => {
+                let config = tls::known_server(&identity)?;
+                self.tls = Some((identity.digest, config.clone()));
+                config
+            }
+        };
+        if !identity.validity.contains(tls::now()) {
+            tracing::warn!(
+                from = %identity.validity.not_before,
+                to = %identity.validity.not_after,
+                now = %tls::now(),
+                "by this host's clock its certificate does not hold now; trying all the same"
+            );
+        }
+        let mut stream = connect(server, self.trust.server_name.as_str(), config).await?;
+        let path = layout::link_sock(self.root);
+        let local = UnixStream::connect(&path)
+            .await
+            .map_err(|source| Attempt::RootHalf { path, source })?;
+        self.complaint.clear();
+        tracing::info!(%server, "connected");
+        say(&format!("STATUS=connected to {server}"));
+        let mut renewal = Renewal::new(self.root.to_owned(), &identity, random());
+        drop(identity);
+        let (end, served) = pump(&mut stream, local, self.settings.heartbeat, &mut renewal).await;
+        if served {
+            self.backoff.served();
+        }
+        say(&format!("STATUS=not connected: {end}"));
+        // The peer may be gone: then there is nobody to be polite to.
+        let _ = timeout(CLOSE_MAX, tokio::io::AsyncWriteExt::shutdown(&mut stream)).await;
+        Err(Attempt::Ended(end))
+    }
+
+    fn complain(&mut self, of: &Attempt) {
+        let text = of.to_string();
+        match of {
+            Attempt::Ended(End::Renewed) => tracing::info!("{text}"),
+            _ if text == self.complaint => tracing::debug!("{text}"),
+            _ => tracing::warn!("{text}"),
+        }
+        self.complaint = text;
+    }
+}
+
+/// Tells the service manager; that it does not listen is no reason to stop.
+fn say(state: &str) {
+    if let Err(error) = notify(state) {
+        tracing::debug!(%error, "cannot tell the service manager");
+    }
+}
