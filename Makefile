@@ -1,0 +1,42 @@
+# make demo    the whole story on a throw-away host, see README.md
+# make test    everything: lints, unit tests, packages, tests on whole hosts
+# The rest is what these two are made of. On a machine with nothing but Rust run them as root: they
+# install what they need. Caches lie in /var/cache/rescind-tests.
+
+.PHONY: demo test bench build deb lint roots tools clean
+
+CARGO = cargo
+HOST_TESTS = $(CARGO) test --locked -p rescind-tests --features hosts
+
+demo:
+	tests/setup/run-demo.sh
+
+test: lint
+	$(CARGO) test --locked --workspace
+	$(MAKE) --no-print-directory deb roots
+	$(HOST_TESTS) -- --test-threads=2
+
+bench: deb roots
+	$(CARGO) run --quiet --locked --release -p rescind-tests --bin bench
+
+build: tools
+	packaging/build-release.sh
+
+deb: tools
+	packaging/build-debs.sh
+
+# The licences, sources and bans of deny.toml are checked by tests/tests/dependencies.rs, which
+# needs no tool of its own; `cargo deny check bans licenses sources` says the same.
+lint: tools
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p rescind-tests --features hosts --all-targets -- -D warnings
+
+roots: tools
+	tests/setup/build-roots.sh
+
+tools:
+	tests/setup/install-tools.sh
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,184 @@
+//! Holds every dependency to deny.toml: its licence, where it comes from, and that it is not banned.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+/// What we build for; other targets would bring other crates.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+#[test]
+fn every_dependency_is_one_we_want() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let rules = std::fs::read_to_string(repository.join("deny.toml")).unwrap();
+    let rules: toml::Table = toml::from_str(&rules).unwrap();
+    let allowed = texts(&rules["licenses"]["allow"]);
+    let registries = texts(&rules["sources"]["allow-registry"]);
+    let banned: Vec<&str> = rules["bans"]["deny"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|ban| ban["name"].as_str().unwrap())
+        .collect();
+
+    let metadata = cargo(&[
+        "metadata",
+        "--locked",
+        "--format-version=1",
+        "--filter-platform",
+        TARGET,
+    ]);
+    let metadata: Value = serde_json::from_slice(&metadata).unwrap();
+    // metadata also lists what only a feature that is off would bring; the tree is what is built.
+    let tree = cargo(&[
+        "tree",
+        "--locked",
+        "--workspace",
+        "--prefix=none",
+        "--target",
+        TARGET,
+    ]);
+    let tree = String::from_utf8(tree).unwrap();
+    let built: BTreeSet<(&str, &str)> = tree
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.split_once(" v")?;
+            Some((name, rest.split(' ').next()?))
+        })
+        .collect();
+    let packages: Vec<&Value> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| {
+            built.contains(&(
+                package["name"].as_str().unwrap(),
+                package["version"].as_str().unwrap(),
+            ))
+        })
+        .collect();
+    assert!(
+        packages.len() == built.len() && built.len() > 50,
+        "{} of {built:?}",
+        packages.len()
+    );
+
+    let mut wrong = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap();
+        let licence = package["license"].as_str().unwrap_or("none");
+        if !satisfied(licence, &allowed) {
+            wrong.push(format!("{name}: its licence is {licence}"));
+        }
+        let source = package["source"]
+            .as_str()
+            .map(|source| source.trim_start_matches("registry+"));
+        // Without a source it is one of ours.
+        if source.is_some_and(|source| !registries.contains(&source)) {
+            wrong.push(format!("{name}: it comes from {}", package["source"]));
+        }
+        if banned.contains(&name) {
+            wrong.push(format!("{name}: deny.toml bans it"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "not in keeping with deny.toml:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn licence_expressions_are_judged_as_spdx_means_them() {
+    let allowed = ["MIT", "ISC", "Apache-2.0"];
+    for (expression, expected) in [
+        ("MIT", true),
+        ("GPL-3.0-only", false),
+        ("GPL-3.0-only OR MIT", true),
+        ("MIT/GPL-3.0", true),
+        ("MIT AND GPL-3.0-only", false),
+        ("ISC AND (GPL-2.0-only OR MIT)", true),
+        ("(MIT OR ISC) AND OpenSSL", false),
+        ("GPL-2.0-only OR MIT AND ISC", true),
+        ("Apache-2.0 WITH LLVM-exception", true),
+        ("none", false),
+        ("", false),
+        ("MIT OR", false),
+    ] {
+        assert_eq!(satisfied(expression, &allowed), expected, "{expression}");
+    }
+}
+
+/// Runs cargo on the workspace and returns what it printed.
+fn cargo(words: &[&str]) -> Vec<u8> {
+    let ran = Command::new(env!("CARGO"))
+        .args(words)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    ran.stdout
+}
+
+fn texts(value: &toml::Value) -> Vec<&str> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect()
+}
+
+/// Whether an SPDX expression can be met with allowed licences alone. AND binds closer than OR; the
+/// old `/` means OR; an exception (WITH) only ever gives more than its licence.
+fn satisfied(expression: &str, allowed: &[&str]) -> bool {
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace('/', " OR ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut rest = words.as_slice();
+    any(&mut rest, allowed) == Some(true) && rest.is_empty()
+}
+
+fn any(rest: &mut &[&str], allowed: &[&str]) -> Option<bool> {
+    let mut met = all(rest, allowed)?;
+    while take(rest, "OR") {
+        met |= all(rest, allowed)?;
+    }
+    Some(met)
+}
+
+fn all(rest: &mut &[&str], allowed: &[&str]) -> Option<bool> {
+    let mut met = one(rest, allowed)?;
+    while take(rest, "AND") {
+        met &= one(rest, allowed)?;
+    }
+    Some(met)
+}
+
+fn one(rest: &mut &[&str], allowed: &[&str]) -> Option<bool> {
+    if take(rest, "(") {
+        let met = any(rest, allowed)?;
+        return take(rest, ")").then_some(met);
+    }
+    let (licence, after) = rest.split_first()?;
+    *rest = after;
+    if take(rest, "WITH") {
+        *rest = rest.split_first()?.1;
+    }
+    Some(allowed.contains(licence))
+}
+
+fn take(rest: &mut &[&str], word: &str) -> bool {
+    let found = rest.first() == Some(&word);
+    if found {
+        *rest = &rest[1..];
+    }
+    found
+}
