@@ -116,7 +116,7 @@ fn cargo(words: &[&str]) -> Vec<u8> {
         .args(words)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
-        .unwrap();
+        .expect("cargo runs this test, so it is there");
     assert!(
         ran.status.success(),
         "{}",
@@ -126,11 +126,10 @@ fn cargo(words: &[&str]) -> Vec<u8> {
 }
 
 fn texts(value: &toml::Value) -> Vec<&str> {
-    value
-        .as_array()
-        .unwrap()
+    let texts = value.as_array().expect("deny.toml: a list");
+    texts
         .iter()
-        .map(|text| text.as_str().unwrap())
+        .map(|text| text.as_str().expect("deny.toml: a list of texts"))
         .collect()
 }
 
