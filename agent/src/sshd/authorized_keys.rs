@@ -1,0 +1,285 @@
+//! An authorized_keys file, kept byte for byte.
+
+use std::fmt;
+use std::ops::Range;
+
+use rescind_protocol::name::{Digest, KeyFingerprint};
+
+use super::key_line::{Entry, KeyLine};
+
+/// A file of keys: its bytes, and what each line is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    bytes: Vec<u8>,
+    /// One per line: where it stands, its line feed included.
+    lines: Vec<(Range<usize>, Entry)>,
+}
+
+/// A line that was taken out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemovedLine {
+    /// The line it was, from 1.
+    pub line: u32,
+    /// Its bytes, line feed included where it had one. They can hold secrets.
+    pub bytes: Vec<u8>,
+}
+
+/// A file without some of its lines.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The file as it should be now.
+    pub new_bytes: Vec<u8>,
+    /// What was taken out, in order.
+    pub removed: Vec<RemovedLine>,
+}
+
+/// Options of key lines (`environment=`, `command=`) can hold secrets.
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFile")
+            .field("bytes", &self.bytes.len())
+            .field("lines", &self.lines.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for RemovedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemovedLine")
+            .field("line", &self.line)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Removed")
+            .field("new_bytes", &self.new_bytes.len())
+            .field("removed", &self.removed)
+            .finish()
+    }
+}
+
+impl KeyFile {
+    /// Reads a file; every sequence of bytes is one.
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        let mut start = 0;
+        let lines = (1..)
+            .zip(bytes.split_inclusive(|b| *b == b'\n'))
+            .map(|(number, raw)| {
+                let range = start..start + raw.len();
+                start = range.end;
+                (range, Entry::parse(number, raw))
+            })
+            .collect();
+        Self { bytes, lines }
+    }
+
+    /// The file as it was read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What each line is, from the first to the last.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.lines.iter().map(|(_, entry)| entry)
+    }
+
+    /// The lines that hold a key, whether sshd would accept it or not.
+    pub fn keys(&self) -> impl Iterator<Item = &KeyLine> {
+        self.entries().filter_map(|entry| match entry {
+            Entry::Key(key) => Some(key),
+            _ => None,
+        })
+    }
+
+    /// The raw bytes of a line's comment.
+    pub fn comment(&self, key: &KeyLine) -> &[u8] {
+        let line = self.lines.get((key.line as usize).wrapping_sub(1));
+        line.and_then(|(range, _)| self.bytes[range.clone()].get(key.comment.clone()))
+            .unwrap_or_default()
+    }
+
+    /// The file without every line that holds this key, whatever its options.
+    pub fn remove(&self, fingerprint: &KeyFingerprint) -> Removed {
+        self.without(|key| key.fingerprint == *fingerprint)
+    }
+
+    /// The file without any key. Comments, blanks and lines that are no keys stay.
+    pub fn remove_all_keys(&self) -> Removed {
+        self.without(|_| true)
+    }
+
+    fn without(&self, goes: impl Fn(&KeyLine) -> bool) -> Removed {
+        let mut result = Removed {
+            new_bytes: Vec::with_capacity(self.bytes.len()),
+            removed: Vec::new(),
+        };
+        for (number, (range, entry)) in (1..).zip(&self.lines) {
+            let raw = &self.bytes[range.clone()];
+            match entry {
+                Entry::Key(key) if goes(key) => {
+                    result.removed.push(RemovedLine {
+                        line: number,
+                        bytes: raw.to_vec(),
+                    });
+                }
+                _ => result.new_bytes.extend_from_slice(raw),
+            }
+        }
+        result
+    }
+}
+
+impl Removed {
+    /// The digest of the file as it was left, to be kept for [`restore`].
+    pub fn left(&self) -> Digest {
+        Digest::of(&self.new_bytes)
+    }
+}
+
+/// Puts lines back into a file.
+///
+/// Where the file is still what was `left` behind, every line comes back to its place and the file is byte for byte
+/// what it was. Where somebody changed it since, lines that are already there are passed over and the others go to
+/// the end.
+pub fn restore(current: &[u8], removed: &[RemovedLine], left: &Digest) -> Vec<u8> {
+    if Digest::of(current) == *left {
+        interleave(current, removed)
+    } else {
+        append(current, removed)
+    }
+}
+
+fn interleave(current: &[u8], removed: &[RemovedLine]) -> Vec<u8> {
+    let mut kept = current.split_inclusive(|b| *b == b'\n');
+    let mut back = removed.iter().peekable();
+    let mut whole = Vec::new();
+    for number in 1.. {
+        match back.next_if(|line| line.line == number) {
+            Some(line) => whole.extend_from_slice(&line.bytes),
+            None => match kept.next() {
+                Some(raw) => whole.extend_from_slice(raw),
+                None => break,
+            },
+        }
+    }
+    // Only a list that does not belong to this file leaves anything here.
+    back.for_each(|line| whole.extend_from_slice(&line.bytes));
+    whole
+}
+
+fn append(current: &[u8], removed: &[RemovedLine]) -> Vec<u8> {
+    let bare = |line: &[u8]| line.strip_suffix(b"\n").unwrap_or(line).to_vec();
+    let present: std::collections::HashSet<Vec<u8>> =
+        current.split_inclusive(|b| *b == b'\n').map(bare).collect();
+    let mut whole = current.to_vec();
+    for line in removed
+        .iter()
+        .map(|line| bare(&line.bytes))
+        .filter(|line| !present.contains(line))
+    {
+        if !whole.is_empty() && !whole.ends_with(b"\n") {
+            whole.push(b'\n');
+        }
+        whole.extend_from_slice(&line);
+        whole.push(b'\n');
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sshd::key_line::Entry;
+
+    const A: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    const B: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+
+    fn fingerprint(key: &str) -> KeyFingerprint {
+        KeyFile::parse(key).keys().next().unwrap().fingerprint
+    }
+
+    #[test]
+    fn only_the_key_goes_and_comes_back_to_its_place() {
+        let ugly = format!(
+            "# keys of alice \u{fc}\r\n\r\n{A} laptop\r\n  no-pty,command=\"x\" {A}\n{B} other\nnonsense line\n\t#{A}\n\
+             from=\"10.*\" {A} no line feed"
+        );
+        let file = KeyFile::parse(ugly.as_bytes());
+        assert_eq!(file.bytes(), ugly.as_bytes());
+        let removed = file.remove(&fingerprint(A));
+        let expected = format!("# keys of alice \u{fc}\r\n\r\n{B} other\nnonsense line\n\t#{A}\n");
+        assert_eq!(
+            String::from_utf8(removed.new_bytes.clone()).unwrap(),
+            expected
+        );
+        assert_eq!(
+            removed.removed.iter().map(|r| r.line).collect::<Vec<_>>(),
+            [3, 4, 8]
+        );
+        let back = restore(&removed.new_bytes, &removed.removed, &removed.left());
+        assert_eq!(String::from_utf8(back).unwrap(), ugly);
+        assert!(!format!("{file:?} {removed:?}").contains("command"));
+    }
+
+    #[test]
+    fn a_file_that_changed_gets_the_lines_at_its_end() {
+        let removed = KeyFile::parse(format!("{A} x\n{B} y").as_bytes()).remove_all_keys();
+        assert_eq!(removed.new_bytes, b"");
+        let changed = format!("# new\n{B} y");
+        let back = restore(changed.as_bytes(), &removed.removed, &removed.left());
+        assert_eq!(
+            String::from_utf8(back).unwrap(),
+            format!("# new\n{B} y\n{A} x\n")
+        );
+    }
+
+    #[test]
+    fn every_file_comes_back_whatever_is_in_it() {
+        let pieces = [
+            A,
+            B,
+            "\n",
+            "\r\n",
+            "#",
+            " ",
+            "\t",
+            "\0",
+            "\"",
+            "\\",
+            "no-pty ",
+            "command=\"a b\" ",
+            "ü",
+        ];
+        let mut state: u64 = 7;
+        let mut next = |n: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % n
+        };
+        for _ in 0..5000 {
+            let text: String = (0..next(12)).map(|_| pieces[next(pieces.len())]).collect();
+            let file = KeyFile::parse(text.as_bytes());
+            assert_eq!(file.bytes(), text.as_bytes());
+            for removed in [file.remove(&fingerprint(A)), file.remove_all_keys()] {
+                let left = KeyFile::parse(removed.new_bytes.clone());
+                assert_eq!(
+                    left.entries()
+                        .filter(|e| matches!(e, Entry::Comment))
+                        .count(),
+                    file.entries()
+                        .filter(|e| matches!(e, Entry::Comment))
+                        .count()
+                );
+                let back = restore(&removed.new_bytes, &removed.removed, &removed.left());
+                assert_eq!(back, text.as_bytes(), "{text:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,614 @@
+//! The settings in force for one account in one world.
+//!
+//! sshd reads its configuration twice: at start, where no `Match` holds but `Match all`, and for each connection,
+//! where only the blocks that match count and take the place of what the first reading set. Both readings are done
+//! here as servconf.c does them, because their seams show: `AllowUsers` adds up within a reading but is replaced
+//! between them, and `none` in a `Match` block is a file of that name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::algorithms;
+use super::include::{Config, ConfigError, ConfigFile, LineKind};
+use super::keyword::{Form, Keyword, Scope};
+use super::matching::{Decide, Subject};
+use super::printable::{printable, printable_path};
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// sshd's own default.
+    Default,
+    /// A line of a configuration file.
+    Line {
+        /// The file.
+        file: Arc<Path>,
+        /// The line, from 1.
+        line: u32,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Line { file, line } => write!(f, "{}:{line}", printable_path(file)),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// `PermitRootLogin`, for every account with uid 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootLogin {
+    /// By every means.
+    Yes,
+    /// Not by password or keyboard-interactive.
+    ProhibitPassword,
+    /// Only with a key whose options force a command.
+    ForcedCommandsOnly,
+    /// Not at all.
+    No,
+}
+
+impl RootLogin {
+    /// The word for it, as `sshd -T` prints it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::ProhibitPassword => "without-password",
+            Self::ForcedCommandsOnly => "forced-commands-only",
+            Self::No => "no",
+        }
+    }
+}
+
+/// A text that may be unset.
+pub type Text = Sourced<Option<Vec<u8>>>;
+/// Words, each with its own source.
+pub type List = Vec<Sourced<Vec<u8>>>;
+
+/// The settings that decide who gets in, for one account in one world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each is the keyword of that name in sshd_config(5)"
+)]
+pub struct Effective {
+    pub use_pam: Sourced<bool>,
+    pub permit_root_login: Sourced<RootLogin>,
+    pub strict_modes: Sourced<bool>,
+    pub pubkey_authentication: Sourced<bool>,
+    /// The names of the algorithms that are accepted, patterns resolved.
+    pub pubkey_accepted_algorithms: Sourced<Vec<&'static str>>,
+    /// In bits; what is below is not accepted.
+    pub required_rsa_size: Sourced<u32>,
+    pub password_authentication: Sourced<bool>,
+    pub kbd_interactive_authentication: Sourced<bool>,
+    /// Its own setting up to 8.6; true from 8.7 on.
+    pub challenge_response_authentication: Sourced<bool>,
+    pub permit_empty_passwords: Sourced<bool>,
+    pub hostbased_authentication: Sourced<bool>,
+    pub gssapi_authentication: Sourced<bool>,
+    pub allow_users: List,
+    pub deny_users: List,
+    pub allow_groups: List,
+    pub deny_groups: List,
+    /// Templates as [`super::tokens::expand`] takes them; a word `none` names no file.
+    pub authorized_keys_files: List,
+    pub authorized_keys_command: Text,
+    pub authorized_keys_command_user: Text,
+    pub authorized_principals_file: Text,
+    pub authorized_principals_command: Text,
+    pub authorized_principals_command_user: Text,
+    pub trusted_user_ca_keys: Text,
+    pub revoked_keys: Text,
+    /// Lists of methods that must all succeed, any one of the lists; empty for `any`.
+    pub authentication_methods: List,
+    pub chroot_directory: Text,
+    pub force_command: Text,
+    pub permit_user_rc: Sourced<bool>,
+    /// Since 9.9: the connection is dropped.
+    pub refuse_connection: Sourced<bool>,
+}
+
+impl Config {
+    /// The settings for an account; `connection` is asked where `Match` depends on it.
+    pub fn effective(&self, subject: &Subject<'_>, connection: &mut dyn Decide) -> Effective {
+        let mut options = Reading::at_start(self).options;
+        clear_none(&mut options, &GLOBAL_NONE);
+        if !self.release.at_least(8, 7) {
+            turn_on_keyboard_interactive(&mut options);
+        }
+        for (keyword, values) in Reading::per_connection(self, subject, connection).options {
+            if keyword.is_copied_from_match() {
+                options.insert(keyword, values);
+            }
+        }
+        clear_none(
+            &mut options,
+            &[Keyword::ForceCommand, Keyword::ChrootDirectory],
+        );
+        self.effective_of(&options)
+    }
+
+    /// What sshd checks when it starts, beyond single lines.
+    pub(super) fn check_whole(&self) -> Result<(), ConfigError> {
+        let Reading {
+            options, misplaced, ..
+        } = Reading::at_start(self);
+        let invalid = |origin: &Origin, why: String| match origin {
+            Origin::Line { file, line } => Err(ConfigError::Invalid {
+                file: file.to_path_buf(),
+                line: *line,
+                why,
+            }),
+            Origin::Default => Ok(()),
+        };
+        if let Some(origin) = misplaced {
+            return invalid(
+                &origin,
+                "this keyword is not allowed within a Match block".into(),
+            );
+        }
+        for (command, user) in [
+            (
+                Keyword::AuthorizedKeysCommand,
+                Keyword::AuthorizedKeysCommandUser,
+            ),
+            (
+                Keyword::AuthorizedPrincipalsCommand,
+                Keyword::AuthorizedPrincipalsCommandUser,
+            ),
+        ] {
+            if let Some(set) = first(&options, command)
+                && !set.value.eq_ignore_ascii_case(b"none")
+                && !options.contains_key(&user)
+            {
+                return invalid(
+                    &set.origin,
+                    "a command is set without the user to run it as".into(),
+                );
+            }
+        }
+        if let Some(set) = first(&options, Keyword::PubkeyAcceptedAlgorithms)
+            && algorithms::accepted(&set.value, &self.release).is_none()
+        {
+            return invalid(
+                &set.origin,
+                format!("nothing is left of the list {:?}", printable(&set.value)),
+            );
+        }
+        Ok(())
+    }
+
+    fn effective_of(&self, options: &Options) -> Effective {
+        use Keyword as K;
+        let first = |keyword: K| first(options, keyword);
+        let flag = |keyword: K, default: bool| match first(keyword) {
+            Some(set) => set.map(|word| word.eq_ignore_ascii_case(b"yes")),
+            None => Sourced {
+                value: default,
+                origin: Origin::Default,
+            },
+        };
+        let text = |keyword: K| match first(keyword) {
+            Some(set) => set.map(|word| Some(word.to_vec())),
+            None => Sourced {
+                value: None,
+                origin: Origin::Default,
+            },
+        };
+        let list = |keyword: K| options.get(&keyword).cloned().unwrap_or_default();
+        let default_word = |word: &[u8]| Sourced {
+            value: word.to_vec(),
+            origin: Origin::Default,
+        };
+
+        let mut authorized_keys_files = list(K::AuthorizedKeysFile);
+        if authorized_keys_files.is_empty() {
+            authorized_keys_files = vec![
+                default_word(b".ssh/authorized_keys"),
+                default_word(b".ssh/authorized_keys2"),
+            ];
+        }
+        let mut authentication_methods = list(K::AuthenticationMethods);
+        if authentication_methods.iter().any(|m| m.value == b"any") {
+            authentication_methods.clear();
+        }
+        let merged = self.release.at_least(8, 7);
+        Effective {
+            use_pam: flag(K::UsePam, false),
+            permit_root_login: match first(K::PermitRootLogin) {
+                Some(set) => set.map(root_login),
+                None => Sourced {
+                    value: RootLogin::ProhibitPassword,
+                    origin: Origin::Default,
+                },
+            },
+            strict_modes: flag(K::StrictModes, true),
+            pubkey_authentication: flag(K::PubkeyAuthentication, true),
+            pubkey_accepted_algorithms: match first(K::PubkeyAcceptedAlgorithms) {
+                Some(set) => {
+                    set.map(|word| algorithms::accepted(word, &self.release).unwrap_or_default())
+                }
+                None => Sourced {
+                    value: algorithms::default_accepted(&self.release),
+                    origin: Origin::Default,
+                },
+            },
+            required_rsa_size: match first(K::RequiredRsaSize) {
+                Some(set) => set.map(|word| number(word).unwrap_or(RSA_BITS_DEFAULT)),
+                None => Sourced {
+                    value: RSA_BITS_DEFAULT,
+                    origin: Origin::Default,
+                },
+            },
+            password_authentication: flag(K::PasswordAuthentication, true),
+            kbd_interactive_authentication: flag(K::KbdInteractiveAuthentication, merged),
+            challenge_response_authentication: flag(K::ChallengeResponseAuthentication, true),
+            permit_empty_passwords: flag(K::PermitEmptyPasswords, false),
+            hostbased_authentication: flag(K::HostbasedAuthentication, false),
+            gssapi_authentication: flag(K::GssapiAuthentication, false),
+            allow_users: list(K::AllowUsers),
+            deny_users: list(K::DenyUsers),
+            allow_groups: list(K::AllowGroups),
+            deny_groups: list(K::DenyGroups),
+            authorized_keys_files,
+            authorized_keys_command: text(K::AuthorizedKeysCommand),
+            authorized_keys_command_user: text(K::AuthorizedKeysCommandUser),
+            authorized_principals_file: text(K::AuthorizedPrincipalsFile),
+            authorized_principals_command: text(K::AuthorizedPrincipalsCommand),
+            authorized_principals_command_user: text(K::AuthorizedPrincipalsCommandUser),
+            trusted_user_ca_keys: text(K::TrustedUserCaKeys),
+            revoked_keys: text(K::RevokedKeys),
+            authentication_methods,
+            chroot_directory: text(K::ChrootDirectory),
+            force_command: text(K::ForceCommand),
+            permit_user_rc: flag(K::PermitUserRc, true),
+            refuse_connection: flag(K::RefuseConnection, false),
+        }
+    }
+}
+
+/// `SSH_RSA_MINIMUM_MODULUS_SIZE`
+const RSA_BITS_DEFAULT: u32 = 1024;
+
+/// Settings whose `none` in the first reading means unset.
+const GLOBAL_NONE: [Keyword; 5] = [
+    Keyword::TrustedUserCaKeys,
+    Keyword::RevokedKeys,
+    Keyword::AuthorizedPrincipalsFile,
+    Keyword::ForceCommand,
+    Keyword::ChrootDirectory,
+];
+
+fn clear_none(options: &mut Options, keywords: &[Keyword]) {
+    options.retain(|keyword, values| {
+        !(keywords.contains(keyword)
+            && values
+                .first()
+                .is_some_and(|v| v.value.eq_ignore_ascii_case(b"none")))
+    });
+}
+
+/// Up to 8.6 ChallengeResponseAuthentication turns KbdInteractiveAuthentication on at start (sshd.c); a `Match` block
+/// may turn it off again.
+fn turn_on_keyboard_interactive(options: &mut Options) {
+    let on = match first(options, Keyword::ChallengeResponseAuthentication) {
+        Some(set) => set.clone(),
+        None => Sourced {
+            value: b"yes".to_vec(),
+            origin: Origin::Default,
+        },
+    };
+    if on.value.eq_ignore_ascii_case(b"yes") {
+        options.insert(Keyword::KbdInteractiveAuthentication, vec![on]);
+    }
+}
+
+fn first(options: &Options, keyword: Keyword) -> Option<&Sourced<Vec<u8>>> {
+    options.get(&keyword).and_then(|values| values.first())
+}
+
+fn root_login(word: &[u8]) -> RootLogin {
+    match word.to_ascii_lowercase().as_slice() {
+        b"yes" => RootLogin::Yes,
+        b"no" => RootLogin::No,
+        b"forced-commands-only" => RootLogin::ForcedCommandsOnly,
+        _ => RootLogin::ProhibitPassword,
+    }
+}
+
+fn number(word: &[u8]) -> Option<u32> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+impl Sourced<Vec<u8>> {
+    fn map<T>(&self, change: impl FnOnce(&[u8]) -> T) -> Sourced<T> {
+        Sourced {
+            value: change(&self.value),
+            origin: self.origin.clone(),
+        }
+    }
+}
+
+/// What has been set so far: the words of each keyword.
+type Options = BTreeMap<Keyword, List>;
+
+/// One of sshd's two readings.
+struct Reading<'a> {
+    config: &'a Config,
+    per_connection: Option<(&'a Subject<'a>, &'a mut dyn Decide)>,
+    options: Options,
+    /// A keyword that stands in a `Match` block and must not; sshd does not start.
+    misplaced: Option<Origin>,
+}
+
+/// `SSHCFG_MATCH_ONLY` and `SSHCFG_NEVERMATCH`: how the files included from here are read.
+#[derive(Clone, Copy)]
+enum Inclusion {
+    /// As the including line is.
+    Plain,
+    /// Only `Match` blocks count: this is the second reading, before the first `Match`.
+    MatchOnly,
+    /// Nothing counts: the including line is in a block that does not match.
+    Never,
+}
+
+impl<'a> Reading<'a> {
+    fn at_start(config: &'a Config) -> Self {
+        let mut reading = Self {
+            config,
+            per_connection: None,
+            options: Options::new(),
+            misplaced: None,
+        };
+        reading.file(0, Inclusion::Plain, &mut true);
+        reading
+    }
+
+    fn per_connection(
+        config: &'a Config,
+        subject: &'a Subject<'a>,
+        connection: &'a mut dyn Decide,
+    ) -> Self {
+        let per_connection = Some((subject, connection));
+        let mut reading = Self {
+            config,
+            per_connection,
+            options: Options::new(),
+            misplaced: None,
+        };
+        reading.file(0, Inclusion::MatchOnly, &mut false);
+        reading
+    }
+
+    fn file(&mut self, index: usize, mut inclusion: Inclusion, active: &mut bool) {
+        let config = self.config;
+        let ConfigFile { path, lines } = &config.files[index];
+        for line in lines {
+            let origin = || Origin::Line {
+                file: path.clone(),
+                line: line.number,
+            };
+            match &line.kind {
+                LineKind::Match(block) => {
+                    *active = match (&inclusion, &mut self.per_connection) {
+                        (Inclusion::Never, _) => false,
+                        (_, None) => block.holds_at_start(),
+                        (_, Some((subject, connection))) => block.holds(subject, *connection),
+                    };
+                    if matches!(inclusion, Inclusion::MatchOnly) {
+                        inclusion = Inclusion::Plain;
+                    }
+                }
+                LineKind::Include(patterns) => {
+                    let here = *active;
+                    let inner = match inclusion {
+                        Inclusion::MatchOnly => Inclusion::MatchOnly,
+                        _ if here => Inclusion::Plain,
+                        _ => Inclusion::Never,
+                    };
+                    for file in patterns.iter().flatten() {
+                        self.file(*file, inner, active);
+                        *active = here;
+                    }
+                }
+                LineKind::Setting {
+                    keyword,
+                    scope,
+                    words,
+                } => {
+                    if *active {
+                        self.set(*keyword, words, &origin);
+                    } else if *scope == Scope::Global && self.per_connection.is_none() {
+                        self.misplaced.get_or_insert_with(origin);
+                    }
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, keyword: Keyword, words: &[Vec<u8>], origin: &dyn Fn() -> Origin) {
+        let values = words.iter().map(|word| Sourced {
+            value: word.clone(),
+            origin: origin(),
+        });
+        // From 8.7 to 9.3 AuthorizedPrincipalsCommand looks whether AuthorizedKeysCommand is set, not itself.
+        let release = &self.config.release;
+        if keyword == Keyword::AuthorizedPrincipalsCommand
+            && release.at_least(8, 7)
+            && !release.at_least(9, 4)
+        {
+            if !self.options.contains_key(&Keyword::AuthorizedKeysCommand) {
+                self.options.insert(keyword, values.collect());
+            }
+            return;
+        }
+        let known = self.options.entry(keyword).or_default();
+        if known.is_empty() || keyword.form() == Form::MoreWords {
+            known.extend(values);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sshd::include::tests::Memory;
+    use crate::sshd::matching::Connection;
+
+    fn effective(release: &str, files: &[(&str, &str)], user: &str) -> Effective {
+        let release = release.parse().unwrap();
+        let config = Config::load(
+            &Memory::new(files),
+            Path::new("/etc/ssh/sshd_config"),
+            &release,
+        )
+        .unwrap();
+        let groups = [user.as_bytes(), b"staff"];
+        let subject = Subject {
+            name: user.as_bytes(),
+            groups: &groups,
+        };
+        config.effective(
+            &subject,
+            &mut Connection {
+                address: Some(b"10.0.0.1".into()),
+                ..Connection::default()
+            },
+        )
+    }
+
+    fn words(list: &List) -> Vec<String> {
+        list.iter()
+            .map(|w| format!("{} ({})", printable(&w.value), w.origin))
+            .collect()
+    }
+
+    const MAIN: &str = "/etc/ssh/sshd_config";
+
+    #[test]
+    fn defaults() {
+        let old = effective("OpenSSH_8.4p1", &[(MAIN, "")], "alice");
+        assert!(
+            old.kbd_interactive_authentication.value
+                && !old.use_pam.value
+                && old.pubkey_authentication.value
+        );
+        assert_eq!(
+            words(&old.authorized_keys_files),
+            [
+                ".ssh/authorized_keys (default)",
+                ".ssh/authorized_keys2 (default)"
+            ]
+        );
+        assert_eq!(old.permit_root_login.value, RootLogin::ProhibitPassword);
+    }
+
+    #[test]
+    fn debian_as_packaged() {
+        let main = "Include /etc/ssh/sshd_config.d/*.conf\n\nKbdInteractiveAuthentication no\nUsePAM yes\n\
+                    X11Forwarding yes\nSubsystem sftp /usr/lib/openssh/sftp-server\n\
+                    Match User anoncvs\n\tX11Forwarding no\n\tForceCommand cvs server\n";
+        let drop_in = "PasswordAuthentication no\nUsePAM no\n";
+        let files = [
+            (MAIN, main),
+            ("/etc/ssh/sshd_config.d/50-cloud.conf", drop_in),
+        ];
+        let settings = effective("OpenSSH_9.2p1 Debian-2", &files, "anoncvs");
+        assert_eq!(
+            settings.use_pam.origin.to_string(),
+            "/etc/ssh/sshd_config.d/50-cloud.conf:2"
+        );
+        assert!(!settings.use_pam.value && !settings.password_authentication.value);
+        assert_eq!(settings.force_command.value.unwrap(), b"cvs server");
+        assert_eq!(
+            effective("OpenSSH_9.2p1", &files, "bob")
+                .force_command
+                .value,
+            None
+        );
+    }
+
+    #[test]
+    fn lists_add_up_within_a_reading_and_are_replaced_between() {
+        let main = "AllowUsers a b\nAllowUsers c\nMatch User alice\nAllowUsers d\nMatch Group staff\nAllowUsers e f\n\
+                    Match all\nDenyUsers z\n";
+        let settings = effective("OpenSSH_9.2p1", &[(MAIN, main)], "alice");
+        let expected = [
+            "d (/etc/ssh/sshd_config:4)",
+            "e (/etc/ssh/sshd_config:6)",
+            "f (/etc/ssh/sshd_config:6)",
+        ];
+        assert_eq!(words(&settings.allow_users), expected);
+        assert_eq!(words(&settings.deny_users), ["z (/etc/ssh/sshd_config:8)"]);
+    }
+
+    #[test]
+    fn a_match_in_an_included_file_ends_with_it() {
+        let files = [
+            (
+                MAIN,
+                "Include a\nPasswordAuthentication no\nMatch User bob\nInclude b\nPermitRootLogin no\n",
+            ),
+            ("/etc/ssh/a", "Match User alice\nPubkeyAuthentication no\n"),
+            ("/etc/ssh/b", "Match all\nPubkeyAuthentication no\n"),
+        ];
+        for (user, pubkey, root) in [
+            ("alice", false, RootLogin::ProhibitPassword),
+            ("bob", false, RootLogin::No),
+            ("eve", true, RootLogin::ProhibitPassword),
+        ] {
+            let settings = effective("OpenSSH_9.2p1", &files, user);
+            assert!(!settings.password_authentication.value);
+            assert_eq!(settings.pubkey_authentication.value, pubkey, "{user}");
+            assert_eq!(settings.permit_root_login.value, root, "{user}");
+        }
+    }
+
+    #[test]
+    fn none_in_a_match_block_is_a_file_of_that_name() {
+        let main = "RevokedKeys none\nChrootDirectory /srv\nMatch User alice\nRevokedKeys none\nChrootDirectory none\n";
+        assert_eq!(
+            effective("OpenSSH_9.2p1", &[(MAIN, main)], "bob")
+                .revoked_keys
+                .value,
+            None
+        );
+        let alice = effective("OpenSSH_9.2p1", &[(MAIN, main)], "alice");
+        assert_eq!(alice.revoked_keys.value.unwrap(), b"none");
+        assert_eq!(alice.chroot_directory.value, None);
+    }
+
+    #[test]
+    fn keywords_out_of_place_are_refused() {
+        let load = |text| {
+            Config::load(
+                &Memory::new(&[(MAIN, text)]),
+                Path::new(MAIN),
+                &"OpenSSH_9.2p1".parse().unwrap(),
+            )
+            .map(|_| ())
+        };
+        assert!(
+            load("Match User a\nUsePAM yes\n")
+                .unwrap_err()
+                .to_string()
+                .starts_with("/etc/ssh/sshd_config:2")
+        );
+        assert!(load("Match all\nUsePAM yes\n").is_ok());
+        assert!(load("AuthorizedKeysCommand /bin/keys\n").is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! The file that `RevokedKeys` names: a list of keys or a KRL (PROTOCOL.krl).
