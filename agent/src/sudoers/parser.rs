@@ -1,0 +1,629 @@
+//! Statements, and sudo's way of going on after a bad line.
+//!
+//! sudo's parser comes from a parser generator, and its way of recovering from errors is part of
+//! the policy language: what had been recognised before the error stays. An alias is defined as
+//! soon as its list is complete, even if the rest of the line is nonsense; a user specification only
+//! at the end of its line; of `a ALL=x : bad` the first half can survive.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::files::{Dialect, ReadProblem, SudoersFiles};
+use super::include::{self, Included};
+use super::lexer::{Lexer, Tok, Token};
+use super::tree::{
+    Alias, AliasKind, Default, FindingKind, Member, Refused, Scope, Span, Sudoers, Unread,
+    UserSpec, Value, What,
+};
+
+/// Reads a policy with everything it includes. `host` is the short host name, for `%h`.
+#[must_use]
+pub fn parse(reader: &dyn SudoersFiles, main: &Path, host: &[u8], dialect: Dialect) -> Sudoers {
+    let mut lexer = Lexer::new(reader, dialect);
+    let mut policy = Sudoers::default();
+    match lexer.open(main, std::collections::VecDeque::new()) {
+        Ok(()) => {
+            let mut parser = Parser {
+                lexer,
+                ahead: None,
+                policy,
+                host,
+            };
+            parser.file();
+            lexer = parser.lexer;
+            policy = parser.policy;
+        }
+        Err((ReadProblem::Missing, _)) => policy.refused = Some(Refused::Missing),
+        Err((ReadProblem::Refused(reason), _)) => policy.refused = Some(Refused::Unsafe(reason)),
+        Err((ReadProblem::Other(reason), _)) => {
+            lexer.unread.push(Unread {
+                path: main.to_owned(),
+                reason,
+            });
+        }
+    }
+    policy.files = lexer.files;
+    policy.findings = lexer.findings;
+    policy.unread = lexer.unread;
+    policy
+}
+
+/// Why a statement was given up. The token that did not fit is still ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SyntaxError(pub(super) &'static str);
+
+pub(super) struct Parser<'a> {
+    pub(super) lexer: Lexer<'a>,
+    ahead: Option<Token>,
+    policy: Sudoers,
+    host: &'a [u8],
+}
+
+impl Parser<'_> {
+    fn file(&mut self) {
+        loop {
+            let start = self.peek().span;
+            let result = match self.peek().tok {
+                Tok::Eof => return,
+                Tok::Newline => {
+                    self.take();
+                    continue;
+                }
+                Tok::Include => self.include(false),
+                Tok::IncludeDir => self.include(true),
+                Tok::AliasKeyword(kind) => self.aliases(kind),
+                Tok::Defaults(scope) => self.defaults(scope),
+                _ => self.user_spec(),
+            };
+            if let Err(SyntaxError(why)) = result
+                && !self.skip_line(start, why)
+            {
+                self.lexer_refused(start);
+                return;
+            }
+        }
+    }
+
+    /// Skips to the next line. False when the policy ends before the line does.
+    fn skip_line(&mut self, start: Span, why: &'static str) -> bool {
+        let mut end = start;
+        loop {
+            let token = self.take();
+            match token.tok {
+                Tok::Newline | Tok::Eof => {
+                    let why = match self.lexer_reason(&token) {
+                        Some(reason) => reason,
+                        None => why,
+                    };
+                    self.lexer
+                        .finding(Some(start.to(end)), FindingKind::LineIgnored(why));
+                    return token.tok == Tok::Newline;
+                }
+                _ => end = token.span,
+            }
+        }
+    }
+
+    fn lexer_reason(&self, token: &Token) -> Option<&'static str> {
+        (token.tok == Tok::Eof).then_some("the statement has no end")
+    }
+
+    fn lexer_refused(&mut self, at: Span) {
+        self.policy.refused = Some(Refused::UnfinishedStatement { at });
+    }
+
+    /// The next token, left in place.
+    pub(super) fn peek(&mut self) -> &Token {
+        self.ahead.get_or_insert_with(|| self.lexer.next())
+    }
+
+    /// The next token.
+    pub(super) fn take(&mut self) -> Token {
+        self.ahead.take().unwrap_or_else(|| self.lexer.next())
+    }
+
+    /// Takes the next token if it is `tok`.
+    pub(super) fn accept(&mut self, tok: &Tok) -> bool {
+        let fits = self.peek().tok == *tok;
+        if fits {
+            self.take();
+        }
+        fits
+    }
+
+    /// Takes the next token, which must be `tok`.
+    pub(super) fn expect(&mut self, tok: &Tok, why: &'static str) -> Result<(), SyntaxError> {
+        if self.accept(tok) {
+            Ok(())
+        } else {
+            Err(self.unexpected(why))
+        }
+    }
+
+    /// The error for the token ahead: what the scanner has against it, or else `why`.
+    pub(super) fn unexpected(&mut self, why: &'static str) -> SyntaxError {
+        match self.peek().tok {
+            Tok::Bad(reason) => SyntaxError(reason),
+            _ => SyntaxError(why),
+        }
+    }
+
+    /// The next token, which must be a word.
+    pub(super) fn word(&mut self, why: &'static str) -> Result<(Vec<u8>, Span), SyntaxError> {
+        match &self.peek().tok {
+            Tok::Word(_) => {
+                let token = self.take();
+                match token.tok {
+                    Tok::Word(word) => Ok((word, token.span)),
+                    _ => Err(SyntaxError(why)),
+                }
+            }
+            _ => Err(self.unexpected(why)),
+        }
+    }
+
+    fn include(&mut self, is_dir: bool) -> Result<(), SyntaxError> {
+        let keyword = self.take().span;
+        let (path, span) = self.word("an include without a path")?;
+        let at = keyword.to(span);
+        if !self.accept(&Tok::Newline) {
+            self.lexer.finding(Some(at), FindingKind::TrailingText);
+            loop {
+                match self.take().tok {
+                    Tok::Newline => break,
+                    Tok::Eof => {
+                        self.lexer_refused(at);
+                        return Ok(());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let host = self.host;
+        let included = if is_dir {
+            include::dir(&mut self.lexer, &path, host, at)
+        } else {
+            include::file(&mut self.lexer, &path, host, at)
+        };
+        if included == Included::Failed && self.lexer.dialect.failed_include_costs_a_line() {
+            let next = self.peek().span;
+            if self.peek().tok != Tok::Eof && self.peek().tok != Tok::Newline {
+                self.lexer
+                    .finding(Some(next), FindingKind::LineAfterFailedInclude);
+            }
+            loop {
+                match self.take().tok {
+                    Tok::Newline => break,
+                    Tok::Eof => {
+                        // The grammar was waiting for a line to skip.
+                        self.lexer_refused(at);
+                        return Ok(());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn aliases(&mut self, kind: AliasKind) -> Result<(), SyntaxError> {
+        self.take();
+        loop {
+            let token = self.peek().clone();
+            let Tok::Alias(name) = token.tok else {
+                return Err(
+                    self.unexpected("an alias needs a name in capitals that is not a keyword")
+                );
+            };
+            self.take();
+            self.expect(&Tok::Equals, "an alias needs a `=`")?;
+            let members = match kind {
+                AliasKind::User | AliasKind::Runas => self.user_list()?,
+                AliasKind::Host => self.host_list()?,
+                AliasKind::Command => self.command_list()?,
+            };
+            let end = members.last().map_or(token.span, |member| member.span);
+            let alias = Alias {
+                span: token.span.to(end),
+                members,
+            };
+            match self.policy.aliases.entry((kind, name)) {
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(alias);
+                }
+                std::collections::btree_map::Entry::Occupied(_) => {
+                    return Err(SyntaxError("an alias of this name exists already"));
+                }
+            }
+            if !self.accept(&Tok::Colon) {
+                return self.expect(&Tok::Newline, "unexpected text after an alias");
+            }
+        }
+    }
+
+    fn defaults(&mut self, scope: Scope) -> Result<(), SyntaxError> {
+        let start = self.take().span;
+        let binding = Arc::new(match scope {
+            Scope::Global => Vec::new(),
+            Scope::User | Scope::Runas => self.user_list()?,
+            Scope::Host => self.host_list()?,
+            Scope::Command => self.command_list()?,
+        });
+        let mut settings = Vec::new();
+        loop {
+            let first = self.peek().span;
+            let off = self.accept(&Tok::Bang);
+            let token = self.peek().clone();
+            let Tok::Setting(name) = token.tok else {
+                return Err(self.unexpected("a setting is missing"));
+            };
+            self.take();
+            let mut span = first.to(token.span);
+            let value = if off {
+                Value::Off
+            } else {
+                let with: Option<fn(Vec<u8>) -> Value> = match self.peek().tok {
+                    Tok::Equals => Some(Value::Set),
+                    Tok::Plus => Some(Value::Add),
+                    Tok::Minus => Some(Value::Remove),
+                    _ => None,
+                };
+                match with {
+                    None => Value::On,
+                    Some(with) => {
+                        self.take();
+                        let (word, end) = self.word("a setting without its value")?;
+                        span = span.to(end);
+                        with(word)
+                    }
+                }
+            };
+            settings.push((span, name, value));
+            if !self.accept(&Tok::Comma) {
+                break;
+            }
+        }
+        self.expect(&Tok::Newline, "unexpected text after a setting")?;
+        let end = settings.last().map_or(start, |(span, ..)| *span);
+        let line_span = start.to(end);
+        self.policy
+            .defaults
+            .extend(settings.into_iter().map(|(span, name, value)| Default {
+                span,
+                line_span,
+                scope,
+                binding: Arc::clone(&binding),
+                name,
+                value,
+            }));
+        Ok(())
+    }
+
+    fn user_spec(&mut self) -> Result<(), SyntaxError> {
+        let start = self.peek().span;
+        let users = self.user_list()?;
+        let mut privileges = vec![self.privilege()?];
+        while self.accept(&Tok::Colon) {
+            let at = self.peek().span;
+            match self.privilege() {
+                Ok(privilege) => privileges.push(privilege),
+                // The half before the colon stands, if the line goes on as if nothing had been here.
+                Err(SyntaxError(why)) => {
+                    self.lexer.finding(Some(at), FindingKind::PartIgnored(why));
+                }
+            }
+        }
+        let end = privileges.last().map_or(start, |privilege| privilege.span);
+        self.expect(&Tok::Newline, "unexpected text after a rule")?;
+        self.policy.specs.push(UserSpec {
+            span: start.to(end),
+            users,
+            privileges,
+        });
+        Ok(())
+    }
+
+    /// Users, or runas users.
+    pub(super) fn user_list(&mut self) -> Result<Vec<Member>, SyntaxError> {
+        self.list("a user is missing", |tok| match tok {
+            Tok::Alias(name) => Some(What::Alias(name)),
+            Tok::All => Some(What::All),
+            Tok::NetGroup(name) => Some(What::NetGroup(name)),
+            Tok::UserGroup(name) => Some(What::UserGroup(name)),
+            Tok::Word(name) => Some(What::Word(name)),
+            _ => None,
+        })
+    }
+
+    /// Hosts.
+    pub(super) fn host_list(&mut self) -> Result<Vec<Member>, SyntaxError> {
+        self.list("a host is missing", |tok| match tok {
+            Tok::Alias(name) => Some(What::Alias(name)),
+            Tok::All => Some(What::All),
+            Tok::NetGroup(name) => Some(What::NetGroup(name)),
+            Tok::Network(name) => Some(What::Network(name)),
+            Tok::Word(name) => Some(What::Word(name)),
+            _ => None,
+        })
+    }
+
+    /// Runas groups.
+    pub(super) fn group_list(&mut self) -> Result<Vec<Member>, SyntaxError> {
+        self.list("a group is missing", |tok| match tok {
+            Tok::Alias(name) => Some(What::Alias(name)),
+            Tok::All => Some(What::All),
+            Tok::Word(name) => Some(What::Word(name)),
+            _ => None,
+        })
+    }
+
+    fn list(
+        &mut self,
+        why: &'static str,
+        member: impl Fn(Tok) -> Option<What>,
+    ) -> Result<Vec<Member>, SyntaxError> {
+        let mut members = Vec::new();
+        loop {
+            let first = self.peek().span;
+            let negated = self.accept(&Tok::Bang);
+            let token = self.peek().clone();
+            let Some(what) = member(token.tok) else {
+                return Err(self.unexpected(why));
+            };
+            self.take();
+            members.push(Member {
+                span: first.to(token.span),
+                negated,
+                what,
+            });
+            if !self.accept(&Tok::Comma) {
+                return Ok(members);
+            }
+        }
+    }
+
+    fn command_list(&mut self) -> Result<Vec<Member>, SyntaxError> {
+        let mut members = Vec::new();
+        loop {
+            members.push(self.command()?);
+            if !self.accept(&Tok::Comma) {
+                return Ok(members);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Files;
+    use super::super::tree::{Command, What};
+    use super::*;
+
+    /// One line per user specification, with what is in it in plain words.
+    fn outline(policy: &Sudoers) -> Vec<String> {
+        let bytes = |text: &[u8]| text.escape_ascii().to_string();
+        let member = |member: &Member| {
+            let what = match &member.what {
+                What::All => "ALL".into(),
+                What::Myself => "(self)".into(),
+                What::Alias(name) => format!("<{}>", bytes(name)),
+                What::Word(text)
+                | What::UserGroup(text)
+                | What::NetGroup(text)
+                | What::Network(text) => bytes(text),
+                What::Command(Command {
+                    path,
+                    args,
+                    digests,
+                }) => {
+                    let digests: String = digests
+                        .iter()
+                        .map(|d| format!("{}:{} ", d.kind.word(), bytes(&d.text)))
+                        .collect();
+                    let path = path.as_deref().map_or("ALL".into(), bytes);
+                    let args = args.as_deref().map(|args| format!(" {}", bytes(args)));
+                    format!("{digests}{path}{}", args.unwrap_or_default())
+                }
+            };
+            format!("{}{what}", if member.negated { "!" } else { "" })
+        };
+        let list = |members: &[Member]| members.iter().map(member).collect::<Vec<_>>().join(",");
+        let spec = |spec: &UserSpec| {
+            let privileges = spec.privileges.iter().map(|privilege| {
+                let rules = privilege.rules.iter().map(|rule| {
+                    let runas = rule.runas.as_deref().map(|runas| {
+                        let part = |list_of: &Option<Vec<Member>>| {
+                            list_of.as_deref().map_or(String::new(), list)
+                        };
+                        format!("({}:{})", part(&runas.users), part(&runas.groups))
+                    });
+                    let nopasswd = match rule.tags.nopasswd {
+                        Some(true) => "NOPASSWD ",
+                        Some(false) => "PASSWD ",
+                        None => "",
+                    };
+                    format!(
+                        "{}{nopasswd}{}",
+                        runas.unwrap_or_default(),
+                        member(&rule.command)
+                    )
+                });
+                format!(
+                    "{}={}",
+                    list(&privilege.hosts),
+                    rules.collect::<Vec<_>>().join(" ; ")
+                )
+            });
+            format!(
+                "{} {}",
+                list(&spec.users),
+                privileges.collect::<Vec<_>>().join(" : ")
+            )
+        };
+        policy.specs.iter().map(spec).collect()
+    }
+
+    fn check(text: &str, expected: &[&str]) {
+        let policy = Files::sudoers(text).parse(Dialect::Sudo1_9_16);
+        assert_eq!(outline(&policy), expected, "{text}");
+        assert_eq!(policy.refused, None, "{text}");
+    }
+
+    #[test]
+    fn ids_and_includes_are_not_comments() {
+        check("#1000 ALL=ALL\n# 1000 ALL=ALL\n#\n#x\n", &["#1000 ALL=ALL"]);
+        check(
+            "%#27,%:ad,%adm ALL = (#0:#4) ALL # why\n",
+            &["%#27,%:ad,%adm ALL=(#0:#4)ALL"],
+        );
+        let files = Files::sudoers("#include extra\n#includedir /etc/sudoers.d # x\n")
+            .with("/etc/extra", "alice ALL=ALL")
+            .with("/etc/sudoers.d/20-b", "b ALL=ALL")
+            .with("/etc/sudoers.d/10-a", "a ALL=ALL\\\n")
+            .with("/etc/sudoers.d/john.doe", "c ALL=ALL")
+            .with("/etc/sudoers.d/backup~", "d ALL=ALL");
+        let policy = files.parse(Dialect::Sudo1_9_13);
+        // The backslash at the end of 10-a joins it with 20-b, and the two are nonsense together.
+        assert_eq!(outline(&policy), ["alice ALL=ALL"]);
+        let kinds: Vec<String> = policy.findings.iter().map(|f| f.kind.to_string()).collect();
+        assert_eq!(
+            kinds,
+            [
+                "/etc/sudoers.d/backup~: sudo ignores names with a dot or a final tilde",
+                "/etc/sudoers.d/john.doe: sudo ignores names with a dot or a final tilde",
+                "sudo ignores this line: unexpected text after a rule",
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_go_on_and_bad_ones_are_skipped() {
+        check(
+            "alice ALL = \\\n   /bin/ls \\\n -l , \\\n\t/bin/cat\nbob nonsense\ncarol ALL=ALL\n",
+            &["alice ALL=/bin/ls -l ; /bin/cat", "carol ALL=ALL"],
+        );
+        check(
+            "alice ALL=ALL : web1\nbob ALL=ALL : web1 = ls\ncarol ALL=ALL : web1=ALL x\n",
+            &["alice ALL=ALL", "bob ALL=ALL"],
+        );
+        check("alice ALL=/bin/ls\r\nbob ALL=ALL\r\n", &["bob ALL=ALL"]);
+    }
+
+    #[test]
+    fn a_complete_alias_stands_even_on_a_bad_line() {
+        let text =
+            "User_Alias A = alice : B = bob carol\nUser_Alias A = x : C = y\nHost_Alias A=h\n";
+        let policy = Files::sudoers(text).parse(Dialect::Sudo1_9_16);
+        let names: Vec<_> = policy
+            .aliases
+            .keys()
+            .map(|(kind, name)| (*kind, name.as_slice()))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                (AliasKind::User, &b"A"[..]),
+                (AliasKind::User, b"B"),
+                (AliasKind::Host, b"A"),
+            ]
+        );
+        assert_eq!(policy.findings.len(), 2);
+    }
+
+    #[test]
+    fn tags_and_runas_stick() {
+        check(
+            "alice ALL=(root) NOPASSWD: /bin/a, (bob:adm) /bin/b, PASSWD : !/bin/c, () ALL\n",
+            &[
+                "alice ALL=(root:)NOPASSWD /bin/a ; (bob:adm)NOPASSWD /bin/b ; (bob:adm)PASSWD !/bin/c ; ((self):)PASSWD ALL",
+            ],
+        );
+        check(
+            "alice ALL=!!!/bin/a, !!/bin/b, sudoedit /etc/a\\:b, /usr/bin/sudoedit, /bin/, ^/bin/x$ ^a,b$\n",
+            &["alice ALL=!/bin/a ; /bin/b ; sudoedit /etc/a:b ; sudoedit ; /bin/ ; ^/bin/x$ ^a,b$"],
+        );
+    }
+
+    #[test]
+    fn quotes_and_escapes() {
+        check(
+            "\"al ice\",al\\ ice,\"%do main\",\\x61lice ALL=ALL\n",
+            &["al ice,al ice,%do main,alice ALL=ALL"],
+        );
+        check("\"alice\nbob ALL=ALL\n", &["bob ALL=ALL"]);
+    }
+
+    #[test]
+    fn versions_differ() {
+        let text = "@include missing\nalice ALL=(:adm) ALL\nbob ALL=list, ^/bin/x$\n";
+        let of = |dialect| outline(&Files::sudoers(text).parse(dialect));
+        assert_eq!(of(Dialect::Sudo1_9_5), Vec::<String>::new());
+        assert_eq!(
+            of(Dialect::Sudo1_9_13),
+            ["alice ALL=(:adm)ALL", "bob ALL=list ; ^/bin/x$"]
+        );
+        assert_eq!(
+            of(Dialect::Sudo1_9_16),
+            ["alice ALL=((self):adm)ALL", "bob ALL=list ; ^/bin/x$"]
+        );
+    }
+
+    #[test]
+    fn a_statement_without_end_throws_everything_away() {
+        let policy = Files::sudoers("alice ALL=ALL\nbob ALL=ALL \\").parse(Dialect::Sudo1_9_16);
+        assert!(
+            matches!(policy.refused, Some(Refused::UnfinishedStatement { at }) if at.line == 2)
+        );
+    }
+
+    #[test]
+    fn problems_with_files() {
+        let policy = Files::default().parse(Dialect::Sudo1_9_16);
+        assert_eq!(policy.refused, Some(Refused::Missing));
+        let broken = ReadProblem::Other("i/o error".into());
+        let policy = Files::sudoers("@include a\n@includedir d\nalice ALL=ALL\n")
+            .without("/etc/a", broken.clone())
+            .without("/etc/d", ReadProblem::Refused("is world writable".into()))
+            .parse(Dialect::Sudo1_9_16);
+        assert_eq!(outline(&policy), ["alice ALL=ALL"]);
+        assert_eq!(
+            policy.unread,
+            [Unread {
+                path: "/etc/a".into(),
+                reason: "i/o error".into()
+            }]
+        );
+        assert_eq!(policy.findings.len(), 2);
+    }
+
+    #[test]
+    fn files_that_include_themselves_end() {
+        let policy = Files::sudoers("alice ALL=ALL\n@include sudoers\n@include sudoers\n")
+            .parse(Dialect::Sudo1_9_16);
+        assert_eq!(policy.files.len(), super::super::files::FILES_MAX);
+        assert!(!policy.unread.is_empty());
+    }
+
+    #[test]
+    fn spans_cut_out_the_statement() {
+        let text =
+            "# x\n  alice ALL = \\\n   NOPASSWD: /bin/ls -l , !/bin/cat # why\nUser_Alias A = b\n";
+        let policy = Files::sudoers(text).parse(Dialect::Sudo1_9_16);
+        let cut = |span: Span| &text[span.start as usize..span.end as usize];
+        let spec = &policy.specs[0];
+        assert_eq!(
+            cut(spec.span),
+            "alice ALL = \\\n   NOPASSWD: /bin/ls -l , !/bin/cat"
+        );
+        assert_eq!((spec.span.line, spec.span.last_line), (2, 3));
+        assert_eq!(
+            cut(spec.privileges[0].rules[0].span),
+            "NOPASSWD: /bin/ls -l"
+        );
+        assert_eq!(cut(spec.privileges[0].rules[1].command.span), "!/bin/cat");
+        assert_eq!(
+            cut(policy.aliases[&(AliasKind::User, b"A".to_vec())].span),
+            "A = b"
+        );
+    }
+}
