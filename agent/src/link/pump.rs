@@ -17,8 +17,6 @@ use super::renewal::Renewal;
 use super::tls;
 use super::words::printable;
 
-/// How long a peer may take nothing of what is written to it.
-const STALL_MAX: Duration = Duration::from_secs(60);
 /// How much is written at once.
 const WRITE_BYTES: usize = 16 * 1024;
 /// The slowest line on which a large frame still arrives in time, in bytes a second.
@@ -27,6 +25,29 @@ const SLOWEST_BYTES_PER_S: u64 = 8 * 1024;
 const SKEW_MAX_MS: u64 = 120_000;
 /// After how many heartbeats a renewed certificate is used even if the line was never quiet.
 const RENEWED_BEATS_MAX: u32 = 20;
+
+/// How long the two sides are waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How often we say that we are here.
+    pub heartbeat: Duration,
+    /// How long the control plane may send no whole frame.
+    pub silence_max: Duration,
+    /// How long a peer may take nothing of what is written to it.
+    pub stall_max: Duration,
+}
+
+impl Patience {
+    /// What follows from a heartbeat. The control plane beats by its own clock, not by ours: it
+    /// gets at least three beats of the usual kind.
+    pub fn with_heartbeat(heartbeat: Duration) -> Self {
+        Self {
+            heartbeat,
+            silence_max: (heartbeat * 3).max(Duration::from_secs(90)),
+            stall_max: Duration::from_secs(60),
+        }
+    }
+}
 
 /// Why the connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +62,8 @@ pub enum End {
     #[error("the control plane was silent for {} s", .0.as_secs())]
     ServerSilent(Duration),
     /// The control plane did not read for too long.
-    #[error("the control plane read nothing for {} s", STALL_MAX.as_secs())]
-    ServerStalled,
+    #[error("the control plane read nothing for {} s", .0.as_secs())]
+    ServerStalled(Duration),
     /// The control plane said why this cannot go on.
     #[error("the control plane refused: {0}")]
     Refused(String),
@@ -61,8 +82,8 @@ pub enum End {
     #[error("the socket to the root half of the agent broke: {0}")]
     Local(FrameError),
     /// The root half did not read for too long.
-    #[error("the root half of the agent read nothing for {} s", STALL_MAX.as_secs())]
-    LocalStalled,
+    #[error("the root half of the agent read nothing for {} s", .0.as_secs())]
+    LocalStalled(Duration),
     /// A new certificate wants to be used.
     #[error("the certificate was renewed")]
     Renewed,
@@ -70,6 +91,7 @@ pub enum End {
 
 /// What both directions know.
 struct Shared<'a> {
+    patience: Patience,
     renewal: RefCell<&'a mut Renewal>,
     /// Whether a frame for or from the root half passed since the last heartbeat.
     moved: Cell<bool>,
@@ -84,10 +106,11 @@ struct Shared<'a> {
 pub async fn pump(
     server: impl AsyncRead + AsyncWrite,
     local: impl AsyncRead + AsyncWrite,
-    heartbeat: Duration,
+    patience: Patience,
     renewal: &mut Renewal,
 ) -> (End, bool) {
     let shared = Shared {
+        patience,
         renewal: RefCell::new(renewal),
         moved: Cell::new(false),
         served: Cell::new(false),
@@ -95,11 +118,9 @@ pub async fn pump(
     };
     let (from_server, to_server) = tokio::io::split(server);
     let (from_local, to_local) = tokio::io::split(local);
-    // The control plane beats by its own clock, not by ours: never less than three of its beats.
-    let silence_max = (heartbeat * 3).max(Duration::from_secs(90));
     let end = tokio::select! {
-        end = upwards(from_local, to_server, heartbeat, &shared) => end,
-        end = downwards(from_server, to_local, silence_max, &shared) => end,
+        end = upwards(from_local, to_server, &shared) => end,
+        end = downwards(from_server, to_local, &shared) => end,
     };
     (end, shared.served.get())
 }
@@ -108,7 +129,6 @@ pub async fn pump(
 async fn upwards(
     from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    heartbeat: Duration,
     shared: &Shared<'_>,
 ) -> End {
     enum Next {
@@ -116,7 +136,7 @@ async fn upwards(
         Beat,
     }
     let mut frames = FrameReader::new(from);
-    let mut beats = interval(heartbeat);
+    let mut beats = interval(shared.patience.heartbeat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut since_renewed = 0;
     loop {
@@ -136,7 +156,7 @@ async fn upwards(
             }
             Next::Frame(Ok(Some(frame))) => {
                 shared.moved.set(true);
-                write(&mut to, frame.bytes()).await
+                write(&mut to, frame.bytes(), shared.patience.stall_max).await
             }
             Next::Beat => {
                 let quiet = !shared.moved.replace(false);
@@ -160,12 +180,12 @@ async fn upwards(
                     tracing::info!("asking for a new certificate");
                     bytes.extend(request.to_frame().to_bytes());
                 }
-                write(&mut to, &bytes).await
+                write(&mut to, &bytes, shared.patience.stall_max).await
             }
         };
         match sent {
             Ok(()) => {}
-            Err(Unwritten::Stalled) => return End::ServerStalled,
+            Err(Unwritten::Stalled) => return End::ServerStalled(shared.patience.stall_max),
             Err(Unwritten::Broken(error)) => return End::Server(error.into()),
         }
     }
@@ -175,9 +195,9 @@ async fn upwards(
 async fn downwards(
     from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    silence_max: Duration,
     shared: &Shared<'_>,
 ) -> End {
+    let silence_max = shared.patience.silence_max;
     let mut frames = FrameReader::new(from);
     let mut last = Instant::now();
     let mut allowed = silence_max;
@@ -200,9 +220,9 @@ async fn downwards(
         if frame.kind() < LINK_KINDS {
             shared.moved.set(true);
             shared.served.set(true);
-            match write(&mut to, frame.bytes()).await {
+            match write(&mut to, frame.bytes(), shared.patience.stall_max).await {
                 Ok(()) => {}
-                Err(Unwritten::Stalled) => return End::LocalStalled,
+                Err(Unwritten::Stalled) => return End::LocalStalled(shared.patience.stall_max),
                 Err(Unwritten::Broken(error)) => return End::Local(error.into()),
             }
         } else if let Some(end) = own(&frame, shared) {
@@ -267,10 +287,14 @@ enum Unwritten {
 
 /// Writes and flushes. Each piece has its own time, so that a slow line is not taken for a dead
 /// one.
-async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Unwritten> {
+async fn write(
+    to: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+    stall_max: Duration,
+) -> Result<(), Unwritten> {
     for piece in bytes.chunks(WRITE_BYTES) {
         // Not flushed, bytes may stay in the TLS layer for good.
-        let written = timeout(STALL_MAX, async {
+        let written = timeout(stall_max, async {
             to.write_all(piece).await?;
             to.flush().await
         });
@@ -281,4 +305,153 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), U
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rescind_protocol::message::{OrderBytes, Refused, RetryAfter};
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::super::identity::NewKey;
+    use super::*;
+
+    const FAST: Patience = Patience {
+        heartbeat: Duration::from_millis(50),
+        silence_max: Duration::from_millis(200),
+        stall_max: Duration::from_millis(200),
+    };
+
+    /// Runs the pump between a control plane and a root half that are played by `script`, and
+    /// says how it ended.
+    fn play<F: Future<Output = ()>>(
+        script: impl FnOnce(DuplexStream, DuplexStream) -> F,
+    ) -> (String, bool) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(async {
+                let (server, server_end) = duplex(64 * 1024);
+                let (local, local_end) = duplex(64 * 1024);
+                let mut renewal = Renewal::never(Path::new("/nonexistent"));
+                let pumped = pump(server_end, local_end, FAST, &mut renewal);
+                let (end, ()) = tokio::join!(pumped, script(server, local));
+                (end.0.to_string(), end.1)
+            })
+    }
+
+    fn bytes(message: impl Into<Message>) -> Vec<u8> {
+        message.into().to_frame().to_bytes()
+    }
+
+    #[test]
+    fn a_trickled_frame_does_not_keep_a_connection() {
+        let (end, served) = play(|mut server, local| async move {
+            let _open = local;
+            // A frame of 9 bytes at ten bytes a second would take a second.
+            for byte in [0, 0, 0, 9, 3, 1, 1, 1, 1, 1, 1, 1, 1] {
+                if server.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        assert_eq!(
+            (end.as_str(), served),
+            ("the control plane was silent for 0 s", false)
+        );
+    }
+
+    #[test]
+    fn heartbeats_keep_a_connection_and_silence_ends_it() {
+        let started = Instant::now();
+        let (end, _) = play(|mut server, local| async move {
+            let _open = local;
+            for _ in 0..8 {
+                let beat = bytes(Heartbeat { now: tls::now() });
+                server.write_all(&beat).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            // Ours arrive meanwhile.
+            let mut got = vec![0; 2 * bytes(Heartbeat { now: tls::now() }).len()];
+            server.read_exact(&mut got).await.unwrap();
+            assert_eq!(got[4], 0x80);
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        });
+        assert_eq!(end, "the control plane was silent for 0 s");
+        assert!(started.elapsed() > Duration::from_millis(800));
+    }
+
+    #[test]
+    fn who_does_not_read_is_given_up_and_does_not_stop_the_other_direction() {
+        let order = bytes(OrderBytes {
+            signed: vec![7; 300_000],
+        });
+        let (end, served) = play(|mut server, mut local| async move {
+            // The root half writes more than the control plane ever reads, ...
+            let writing = async { while local.write_all(&order).await.is_ok() {} };
+            // ... while the control plane goes on beating.
+            let beating = async {
+                let beat = bytes(Heartbeat { now: tls::now() });
+                while server.write_all(&beat).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::join!(writing, beating);
+        });
+        assert_eq!(
+            (end.as_str(), served),
+            ("the control plane read nothing for 0 s", false)
+        );
+    }
+
+    #[test]
+    fn the_control_planes_words_end_the_connection_and_are_made_printable() {
+        for (message, said) in [
+            (
+                bytes(RetryAfter {
+                    ms: 1500,
+                    why: "busy\u{1b}[2J".into(),
+                }),
+                "the control plane asked to come back in 1500 ms: busy\u{fffd}[2J",
+            ),
+            (
+                bytes(Refused {
+                    why: "host was removed".into(),
+                }),
+                "the control plane refused: host was removed",
+            ),
+            (
+                vec![0xff; 4],
+                "the connection to the control plane broke: a frame of 4294967295 bytes, the limit is 1048576",
+            ),
+            (vec![], "the control plane closed the connection"),
+        ] {
+            let (end, _) = play(|mut server, local| async move {
+                let _open = local;
+                server.write_all(&message).await.unwrap();
+                drop(server);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            });
+            assert_eq!(end, said);
+        }
+    }
+
+    #[test]
+    fn nobody_asked_for_this_certificate() {
+        let key = NewKey::generate().unwrap();
+        assert!(key.certified("", "", None).is_err());
+        let renewed = rescind_protocol::message::Renewed {
+            certificate: String::new(),
+            ca: String::new(),
+            not_after: UnixMillis(0),
+        };
+        let mut renewal = Renewal::never(Path::new("/nonexistent"));
+        assert_eq!(
+            renewal.take(&renewed).unwrap_err().to_string(),
+            "a certificate came that was not asked for"
+        );
+    }
 }

@@ -60,6 +60,17 @@ impl Renewal {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn never(root: &std::path::Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            identity: rescind_protocol::name::Digest::default(),
+            due: UnixMillis(u64::MAX),
+            pending: None,
+            done: false,
+        }
+    }
+
     /// The request to send, if it is time for one. `now` is the control plane's clock where it
     /// is known.
     pub fn request(&mut self, now: UnixMillis, at: Instant) -> Option<Message> {

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::backoff::{Backoff, random};
 use super::connect::{ConnectError, connect};
 use super::identity::{Identity, IdentityError};
-use super::pump::{End, pump};
+use super::pump::{End, Patience, pump};
 use super::renewal::Renewal;
 use super::sandbox::{self, FileWall, SandboxError};
 use super::tls;
@@ -222,7 +222,13 @@ impl<'a> Link<'a> {
         say(&format!("STATUS=connected to {server}"));
         let mut renewal = Renewal::new(self.root.to_owned(), &identity, random());
         drop(identity);
-        let (end, served) = pump(&mut stream, local, self.settings.heartbeat, &mut renewal).await;
+        let (end, served) = pump(
+            &mut stream,
+            local,
+            Patience::with_heartbeat(self.settings.heartbeat),
+            &mut renewal,
+        )
+        .await;
         if served {
             self.backoff.served();
         }
