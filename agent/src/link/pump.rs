@@ -168,15 +168,15 @@ async fn upwards(
                 }
                 let now = tls::now();
                 let mut bytes = Message::from(Heartbeat { now }).to_frame().to_bytes();
-                let server_now = UnixMillis(
-                    now.0
-                        .saturating_add_signed(shared.skew_ms.get().unwrap_or(0)),
-                );
-                if let Some(request) = shared
+                let theirs = shared
+                    .skew_ms
+                    .get()
+                    .map(|skew| UnixMillis(now.0.saturating_add_signed(skew)));
+                let request = shared
                     .renewal
                     .borrow_mut()
-                    .request(server_now, Instant::now())
-                {
+                    .request(now, theirs, Instant::now());
+                if let Some(request) = request {
                     tracing::info!("asking for a new certificate");
                     bytes.extend(request.to_frame().to_bytes());
                 }
@@ -309,8 +309,6 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use rescind_protocol::message::{OrderBytes, Refused, RetryAfter};
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
@@ -335,7 +333,7 @@ mod tests {
             .block_on(async {
                 let (server, server_end) = duplex(64 * 1024);
                 let (local, local_end) = duplex(64 * 1024);
-                let mut renewal = Renewal::never(Path::new("/nonexistent"));
+                let mut renewal = Renewal::never();
                 let pumped = pump(server_end, local_end, FAST, &mut renewal);
                 let (end, ()) = tokio::join!(pumped, script(server, local));
                 (end.0.to_string(), end.1)
@@ -448,7 +446,7 @@ mod tests {
             ca: String::new(),
             not_after: UnixMillis(0),
         };
-        let mut renewal = Renewal::never(Path::new("/nonexistent"));
+        let mut renewal = Renewal::never();
         assert_eq!(
             renewal.take(&renewed).unwrap_err().to_string(),
             "a certificate came that was not asked for"

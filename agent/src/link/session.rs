@@ -9,7 +9,7 @@ use rescind_protocol::name::Digest;
 use rustls::ClientConfig;
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::{Backoff, random};
 use super::connect::{ConnectError, connect};
@@ -128,6 +128,8 @@ struct Link<'a> {
     tls: Option<(Digest, Arc<ClientConfig>)>,
     /// The server to begin with.
     next_server: usize,
+    /// When a new certificate was last asked for.
+    renewal_asked: Option<Instant>,
     /// What was last complained of, to say it once and not every two minutes.
     complaint: String,
 }
@@ -141,6 +143,7 @@ impl<'a> Link<'a> {
             backoff: Backoff::default(),
             tls: None,
             next_server: random() as usize,
+            renewal_asked: None,
             complaint: String::new(),
         }
     }
@@ -220,7 +223,12 @@ impl<'a> Link<'a> {
         self.complaint.clear();
         tracing::info!(%server, "connected");
         say(&format!("STATUS=connected to {server}"));
-        let mut renewal = Renewal::new(self.root.to_owned(), &identity, random());
+        let mut renewal = Renewal::new(
+            self.root.to_owned(),
+            &identity,
+            random(),
+            self.renewal_asked,
+        );
         drop(identity);
         let (end, served) = pump(
             &mut stream,
@@ -229,6 +237,7 @@ impl<'a> Link<'a> {
             &mut renewal,
         )
         .await;
+        self.renewal_asked = renewal.asked();
         if served {
             self.backoff.served();
         }

@@ -83,8 +83,8 @@ fn it_waits_for_the_root_half_and_for_the_control_plane() {
             .is_none()
     );
     let root_half = host.root_half();
-    // Refused four times at the door.
-    for _ in 0..4 {
+    // Turned away at the door.
+    for _ in 0..3 {
         drop(control.accept_tcp());
     }
     let _line = control.accept();
@@ -100,7 +100,7 @@ fn it_comes_back_when_it_is_told_to() {
     let root_half = host.root_half();
     let link = host.link();
     let mut line = control.accept();
-    root_half.accept();
+    let _local = root_half.accept();
     line.send(RetryAfter {
         ms: 900,
         why: "too many at once".to_owned(),
@@ -129,7 +129,7 @@ fn a_certificate_is_renewed_with_a_new_key_and_used() {
     let root_half = host.root_half();
     let link = host.link();
     let mut line = control.accept();
-    root_half.accept();
+    let _local = root_half.accept();
     let first = line.shown().unwrap();
     let request = line.next_but_beats().unwrap();
     let Ok(Some(Message::Renew(renew))) = Message::from_frame(&request) else {
@@ -199,7 +199,7 @@ fn a_wrong_clock_does_not_make_the_host_deaf() {
         let link = host.link();
         let before = host.read("var/lib/rescind-link/identity.pem");
         let mut line = control.accept();
-        root_half.accept();
+        let _local = root_half.accept();
         line.send(Heartbeat {
             now: UnixMillis(own.0 * 1000),
         });
