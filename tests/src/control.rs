@@ -1,7 +1,7 @@
 //! A control plane on this machine, on its own port, with its own data, and its operator.
 
 use crate::command::{Ran, run, wait_for, wait_for_end};
-use crate::host::Host;
+use crate::host::{CONTROL_NAME, Host};
 use crate::key::private_dir;
 use crate::order::Order;
 use crate::package::control_binary;
@@ -13,9 +13,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-/// The name in the server's certificate; hosts are told it when they enrol.
-const SERVER_NAME: &str = "rescind.test";
 
 /// Who asks for a revocation, why, and under which ticket: no order is issued without them.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +53,7 @@ impl ControlPlane {
              socket = \"{dir}/operator.sock\"\n\
              listen = \"0.0.0.0:{port}\"\n\
              operator_listen = \"127.0.0.1:{}\"\n\
-             names = [\"{SERVER_NAME}\"]\n",
+             names = [\"{CONTROL_NAME}\"]\n",
             free_port(),
             dir = dir.display(),
         );
@@ -146,7 +143,7 @@ impl ControlPlane {
 
     /// The name in its certificate.
     pub fn name(&self) -> &'static str {
-        SERVER_NAME
+        CONTROL_NAME
     }
 
     /// An operator's command, as it is typed on this machine.
@@ -170,19 +167,18 @@ impl ControlPlane {
     /// A join token for one host.
     #[track_caller]
     pub fn token(&self) -> String {
-        self.rescind(&["token", "new"]).ok().text()
+        self.rescind(&["token", "new", "--quiet"]).ok().text()
     }
 
     /// Enrols a host that has the agent installed, and waits until the control plane sees it.
     /// Returns the id it got.
     #[track_caller]
     pub fn enrol(&self, host: &Host) -> String {
-        let server = format!("{}:{}", host.our_address(), self.port);
-        let token = self.token();
-        host.run(&format!(
-            "rescind-agent enrol --server {server} --token {token}"
-        ))
-        .ok();
+        let enrol = format!(
+            "rescind-agent enrol --server {CONTROL_NAME}:{} --token -",
+            self.port
+        );
+        host.run_with(&enrol, self.token().as_bytes()).ok();
         host.run("systemctl restart rescind-agent rescind-link")
             .ok();
         wait_for(

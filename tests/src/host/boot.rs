@@ -61,7 +61,7 @@ impl Builder {
         }
         let slot = Slot::take();
         let name = self.name.unwrap_or_else(|| slot.name());
-        let root = files::make(self.release, self.storage, &slot.files(), &name);
+        let root = files::make(self.release, self.storage, &slot, &name);
         for (path, bytes) in self.before_boot {
             let path = root.join(path);
             let parent = path.parent().map_or(Ok(()), fs::create_dir_all);

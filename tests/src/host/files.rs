@@ -2,6 +2,7 @@
 
 use super::Release;
 use crate::command::run;
+use crate::slot::Slot;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,9 +18,13 @@ pub enum Storage {
     Copy,
 }
 
-/// Makes the files of a host beneath `dir` and returns its root directory.
+/// The name by which hosts know this machine, and a control plane on it.
+pub const CONTROL_NAME: &str = "rescind.test";
+
+/// Makes the files of a host where its slot says and returns its root directory.
 #[track_caller]
-pub(super) fn make(release: Release, storage: Storage, dir: &Path, name: &str) -> PathBuf {
+pub(super) fn make(release: Release, storage: Storage, slot: &Slot, name: &str) -> PathBuf {
+    let dir = slot.files();
     let shared = release.root();
     assert!(
         shared.join("etc/passwd").exists(),
@@ -44,7 +49,7 @@ pub(super) fn make(release: Release, storage: Storage, dir: &Path, name: &str) -
             .ok();
         }
         Storage::Copy => {
-            make_dir(dir);
+            make_dir(&dir);
             run(Command::new("cp")
                 .args(["-a", "--reflink=auto", "--"])
                 .args([&shared, &root]))

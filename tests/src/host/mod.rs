@@ -6,7 +6,7 @@ mod power;
 mod release;
 
 pub use boot::Builder;
-pub use files::Storage;
+pub use files::{CONTROL_NAME, Storage};
 pub use release::Release;
 
 use crate::command::{PATIENCE, Ran, run, run_with};
