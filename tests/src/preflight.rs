@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What keeps this machine from booting hosts.
 #[derive(Debug)]
@@ -31,6 +32,15 @@ pub fn can_boot_hosts() -> Result<(), Missing> {
                 "booting a host needs {program}; run tests/setup/install-tools.sh"
             )));
         }
+    }
+    // In most containers root may not do what booting needs.
+    let unshare = Command::new("unshare")
+        .args(["--mount", "--net", "true"])
+        .output();
+    if !unshare.is_ok_and(|ran| ran.status.success()) {
+        return Err(Missing(
+            "booting a host needs namespaces, and this root may not make any".into(),
+        ));
     }
     if !Path::new("/sys/fs/cgroup").exists() {
         return Err(Missing(
