@@ -22,6 +22,7 @@
 mod account;
 mod command;
 mod control;
+mod forge;
 mod host;
 mod key;
 mod login;
@@ -33,6 +34,7 @@ mod slot;
 pub use account::Account;
 pub use command::{Ran, run, wait_for};
 pub use control::{ControlPlane, Request};
+pub use forge::Forger;
 pub use host::{Builder, Host, Release, Storage};
 pub use key::Key;
 pub use login::{Attempt, Login, Master, Session};

@@ -19,6 +19,7 @@ use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 use std::time::Duration;
 
 /// Highest slot number; the number is the third byte of an address.
@@ -33,6 +34,9 @@ pub struct Slot {
 impl Slot {
     /// Takes the first free slot and clears away what an earlier owner may have left there.
     pub fn take() -> Self {
+        // Once for each program: a slot with remains may be one that is not taken again for long.
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(|| drop(sweep()));
         match (1..=SLOT_MAX).find_map(Self::try_take) {
             Some(slot) => slot,
             None => panic!("all {SLOT_MAX} slots for test hosts are in use"),
@@ -165,7 +169,7 @@ impl Drop for Slot {
 }
 
 /// Clears away what tests that were killed have left on this machine; slots in use are left alone.
-/// Returns the names of the slots that had remains.
+/// Returns the names of the slots that had remains. The first host of a program does this too.
 pub fn sweep() -> Vec<String> {
     (1..=SLOT_MAX)
         .filter(|number| run_dir().join(format!("{number}.lock")).exists())

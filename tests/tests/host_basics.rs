@@ -1,6 +1,9 @@
 //! The stage itself: hosts boot, can be entered, cut off, stopped and brought back, on every release.
 
 use rescind_tests::{Account, Host, Key, Login, Release, Storage};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -142,4 +145,44 @@ fn two_hosts_do_not_know_each_other() {
         two.run("systemctl is-system-running").ok().text(),
         "running"
     );
+}
+
+/// Boots a host, says which one, and waits to be killed.
+#[test]
+#[ignore = "the other half of `what_a_killed_test_left_is_swept`"]
+fn boots_and_is_killed() {
+    let host = Host::boot(Release::Bookworm);
+    println!("\nbooted {} {}", host.init_pid(), host.root().display());
+    std::thread::sleep(Duration::from_secs(300));
+}
+
+#[test]
+fn what_a_killed_test_left_is_swept() {
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "boots_and_is_killed", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(other.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("booted "));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let said = said.expect("the other half booted a host");
+    let words: Vec<&str> = said.split(' ').collect();
+    let (init, root) = (Path::new("/proc").join(words[1]), Path::new(words[2]));
+    assert!(init.exists() && root.exists(), "nothing was left to sweep");
+
+    let swept = rescind_tests::sweep();
+    let number = root
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
+    assert!(swept.contains(&format!("rescind-{number}")), "{swept:?}");
+    // A zombie may stay until its new parent reaps it, but without a root.
+    assert!(!init.join("root/etc").exists() && !root.exists());
 }
