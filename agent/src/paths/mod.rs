@@ -1,1 +1,33 @@
-//! See the crate's module list.
+//! The path evaluator: every way to act as an account, and whether it is open.
+//!
+//! Pure over facts that others gather. It answers as sshd(8) and PAM's pam_unix would decide now. Where that cannot be
+//! told it says *unknown*, never *closed*.
+#![forbid(unsafe_code)]
+
+/// Expiry, aging and locks of an account.
+pub mod account_state;
+/// Passwords at the console and to su(1).
+pub mod console;
+/// All of it for one account.
+pub mod evaluate;
+/// What the evaluator is given.
+pub mod facts;
+/// Which key files sshd reads for an account.
+pub mod key_files;
+/// Which authentication methods suffice.
+pub mod methods;
+/// Certificates, and CAs that are trusted.
+pub mod ssh_certificates;
+/// What stands before every ssh login: lists of users and groups, shell, expiry.
+pub mod ssh_gate;
+/// Keys in key files.
+pub mod ssh_keys;
+/// Passwords over ssh, and what else sshd offers without a key.
+pub mod ssh_others;
+/// Owners and modes of key files, as StrictModes wants them.
+pub mod strict_modes;
+/// A state with its reason, and how those of several worlds become one.
+pub mod verdict;
+
+pub use evaluate::evaluate;
+pub use key_files::key_files_in_force;

@@ -142,6 +142,38 @@ impl Config {
         self.effective_of(&options)
     }
 
+    /// Every `AuthorizedKeysFile` that the configuration names, whomever it is for, and the default.
+    pub fn authorized_keys_files_of_anybody(&self) -> List {
+        let default = |name: &[u8]| Sourced {
+            value: name.to_vec(),
+            origin: Origin::Default,
+        };
+        let mut all = vec![
+            default(b".ssh/authorized_keys"),
+            default(b".ssh/authorized_keys2"),
+        ];
+        for file in &self.files {
+            for line in &file.lines {
+                if let LineKind::Setting {
+                    keyword: Keyword::AuthorizedKeysFile,
+                    words,
+                    ..
+                } = &line.kind
+                {
+                    let origin = Origin::Line {
+                        file: file.path.clone(),
+                        line: line.number,
+                    };
+                    all.extend(words.iter().map(|word| Sourced {
+                        value: word.clone(),
+                        origin: origin.clone(),
+                    }));
+                }
+            }
+        }
+        all
+    }
+
     /// What sshd checks when it starts, beyond single lines.
     pub(super) fn check_whole(&self) -> Result<(), ConfigError> {
         let Reading {

@@ -29,10 +29,16 @@ pub enum ReadProblem {
     /// There is none.
     #[error("no such file")]
     Missing,
-    /// It is a directory; sshd reads one as an empty file.
+    /// Whoever reads may not: for a key file, sshd as the account.
+    #[error("permission denied")]
+    Denied,
+    /// It is a directory; sshd reads one as an empty configuration, and no keys from it.
     #[error("is a directory")]
     Directory,
-    /// Anything else: not readable, too large, not a file.
+    /// It is a FIFO, a socket or a device.
+    #[error("is not a regular file")]
+    NotRegular,
+    /// Anything else: too large, too slow, an input/output error.
     #[error("{0}")]
     Other(String),
 }

@@ -62,6 +62,13 @@ pub struct Unparsed {
     pub why: UnparsedWhy,
 }
 
+impl Unparsed {
+    /// Whether the line holds nothing worse than an RSA key that is too short.
+    pub const fn is_short_rsa(&self) -> bool {
+        matches!(self.why, UnparsedWhy::Blob(BlobProblem::TooShort(_)))
+    }
+}
+
 /// Why a line is not a key line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnparsedWhy {
@@ -93,6 +100,19 @@ impl fmt::Debug for KeyLine {
 impl Entry {
     /// Takes a line apart; `raw` may end with its line feed.
     pub fn parse(line: u32, raw: &[u8]) -> Self {
+        Self::parse_with(line, raw, read_with_options)
+    }
+
+    /// Takes a line of a plain list of keys apart, where no options may stand (`sshkey_in_file`).
+    pub fn parse_without_options(line: u32, raw: &[u8]) -> Self {
+        Self::parse_with(line, raw, |_, _, why| Err(why))
+    }
+
+    fn parse_with(
+        line: u32,
+        raw: &[u8],
+        otherwise: impl Fn(&[u8], usize, UnparsedWhy) -> ReadKey,
+    ) -> Self {
         // C strings end at a NUL.
         let text = &raw[..raw.iter().position(|b| *b == 0).unwrap_or(raw.len())];
         let start = blanks(text);
@@ -104,7 +124,7 @@ impl Entry {
         }
         let found = match read_key(&text[start..]) {
             Ok((key, comment)) => Ok((key, Ok(KeyOptions::default()), start + comment)),
-            Err(first) => read_with_options(text, start, first),
+            Err(first) => otherwise(text, start, first),
         };
         match found {
             Ok((key, options, comment)) => {
@@ -123,13 +143,10 @@ impl Entry {
     }
 }
 
-type Options = Result<KeyOptions, BadOptions>;
+/// A key, its options, and where the comment begins.
+type ReadKey = Result<(FoundKey, Result<KeyOptions, BadOptions>, usize), UnparsedWhy>;
 
-fn read_with_options(
-    text: &[u8],
-    start: usize,
-    first: UnparsedWhy,
-) -> Result<(FoundKey, Options, usize), UnparsedWhy> {
+fn read_with_options(text: &[u8], start: usize, first: UnparsedWhy) -> ReadKey {
     let length = skip_options(&text[start..]).ok_or(UnparsedWhy::OpenQuote)?;
     let at = start + length + blanks(&text[start + length..]);
     match read_key(&text[at..]) {

@@ -183,8 +183,10 @@ impl KeyOptions {
     }
 }
 
+type IsValid = fn(&[u8]) -> bool;
+
 /// Options whose value is only checked.
-const CHECKED: [(&str, fn(&[u8]) -> bool); 4] = [
+const CHECKED: [(&str, IsValid); 4] = [
     ("environment", is_environment),
     ("permitopen", is_host_and_port),
     ("permitlisten", is_listen_address),

@@ -1,0 +1,178 @@
+//! Expiry, aging and locks of an account, as pam_unix(8) and sshd(8) without PAM decide them.
+
+use super::verdict::Checks;
+use crate::host::account::{Account, PasswordState};
+
+/// shadow(5): -1 means the same as an empty field.
+const NEVER: i64 = -1;
+
+/// Who decides whether an account may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judge {
+    /// PAM's account stack with pam_unix.
+    Pam,
+    /// sshd with `UsePAM no`.
+    SshdAlone,
+}
+
+/// Expiry and, for sshd alone, the lock.
+pub fn check(account: &Account, judge: Judge, today: i64, checks: &mut Checks) {
+    if let Some(day) = account.expire_day.filter(|day| *day != NEVER) {
+        let at = format!(
+            "the account is expired since day {day}{}",
+            shadow_line(account)
+        );
+        match judge {
+            // auth-shadow.c: the day itself is still good.
+            Judge::SshdAlone if day < today => checks.closed(at),
+            Judge::Pam if day < today => checks.closed(at),
+            // Linux-PAM began to count the day itself as expired in 1.2; either may run here.
+            Judge::Pam if day == today => {
+                checks.unknown(format!("the account expires today{}", shadow_line(account)))
+            }
+            _ => {}
+        }
+    }
+    match judge {
+        Judge::SshdAlone => {
+            if account.password == PasswordState::Locked {
+                let why = "the password field begins with '!' and sshd runs without PAM";
+                checks.closed(format!("{why}{}", shadow_line(account)));
+            }
+        }
+        Judge::Pam => check_aging(account, today, checks),
+    }
+}
+
+/// pam_unix's `check_shadow_expiry`.
+fn check_aging(account: &Account, today: i64, checks: &mut Checks) {
+    if account.password == PasswordState::Missing {
+        checks
+            .closed("PAM refuses the account: passwd(5) says 'x' and shadow(5) has no line for it");
+        return;
+    }
+    let aging = account.aging;
+    let Some(changed) = aging.last_change.filter(|day| *day != NEVER) else {
+        return;
+    };
+    if changed == 0 {
+        checks.note("the password must be changed at login");
+        return;
+    }
+    let age = today - changed;
+    let max = aging.max.filter(|days| *days != NEVER);
+    let inactive = aging.inactive.filter(|days| *days != NEVER);
+    if let (Some(max), Some(inactive)) = (max, inactive)
+        && age > max
+        && age > inactive
+        && age > max + inactive
+    {
+        checks.closed(format!(
+            "the password is {age} days old, beyond its age and its days of grace{}",
+            shadow_line(account)
+        ));
+        return;
+    }
+    if max.is_some_and(|max| age > max) {
+        checks.note("the password is too old and must be changed at login");
+    }
+}
+
+/// Whether a password can open anything: what a prompt does with the password field.
+pub fn check_password(account: &Account, checks: &mut Checks) {
+    let at = shadow_line(account);
+    match account.password {
+        PasswordState::Usable | PasswordState::Empty => {}
+        PasswordState::Locked => checks.closed(format!("the password is locked{at}")),
+        PasswordState::Unusable => {
+            checks.closed(format!("no password can match the password field{at}"))
+        }
+        PasswordState::Missing => {
+            checks.closed("there is no password: shadow(5) has no line for the account")
+        }
+    }
+}
+
+/// ` (/etc/shadow:12)`
+pub fn shadow_line(account: &Account) -> String {
+    account
+        .shadow_line
+        .map(|line| format!(" (/etc/shadow:{line})"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::host::account::{Aging, GroupRef};
+    use rescind_protocol::path::PathState;
+
+    pub(crate) fn alice() -> Account {
+        Account {
+            name: "alice".parse().unwrap(),
+            uid: 1000,
+            gid: 1000,
+            home: b"/home/alice".to_vec(),
+            shell: b"/bin/bash".to_vec(),
+            passwd_line: 20,
+            password: PasswordState::Usable,
+            shadow_line: Some(21),
+            expire_day: None,
+            aging: Aging {
+                last_change: Some(20_000),
+                max: Some(99_999),
+                inactive: None,
+            },
+            groups: vec![
+                GroupRef {
+                    name: b"alice".to_vec(),
+                    gid: 1000,
+                },
+                GroupRef {
+                    name: b"staff".to_vec(),
+                    gid: 50,
+                },
+            ],
+        }
+    }
+
+    fn state(judge: Judge, change: impl FnOnce(&mut Account)) -> PathState {
+        let mut account = alice();
+        change(&mut account);
+        let mut checks = Checks::default();
+        check(&account, judge, 20_100, &mut checks);
+        checks.verdict("").state
+    }
+
+    #[test]
+    fn the_measured_table() {
+        use PathState::{Closed, Open, Unknown};
+        type Change = fn(&mut Account);
+        let rows: [(Change, PathState, PathState); 12] = [
+            (|_| {}, Open, Open),
+            (|a| a.password = PasswordState::Locked, Open, Closed),
+            (|a| a.password = PasswordState::Unusable, Open, Open),
+            (|a| a.expire_day = Some(1), Closed, Closed),
+            (|a| a.expire_day = Some(0), Closed, Closed),
+            (|a| a.expire_day = Some(-1), Open, Open),
+            (|a| a.expire_day = Some(20_099), Closed, Closed),
+            (|a| a.expire_day = Some(20_100), Unknown, Open),
+            (|a| a.expire_day = Some(20_101), Open, Open),
+            (|a| a.aging.last_change = Some(0), Open, Open),
+            (|a| a.aging.max = Some(30), Open, Open),
+            (
+                |a| (a.aging.max, a.aging.inactive) = (Some(30), Some(10)),
+                Closed,
+                Open,
+            ),
+        ];
+        for (row, (change, pam, alone)) in rows.into_iter().enumerate() {
+            assert_eq!(state(Judge::Pam, change), pam, "row {row} with PAM");
+            assert_eq!(
+                state(Judge::SshdAlone, change),
+                alone,
+                "row {row} without PAM"
+            );
+        }
+    }
+}

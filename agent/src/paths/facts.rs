@@ -1,0 +1,121 @@
+//! What the evaluator is given.
+
+use std::path::{Path, PathBuf};
+
+use crate::host::account::Account;
+use crate::sshd::include::{Config, ConfigError, ReadProblem};
+use crate::sshd::matching::Connection;
+
+/// An sshd of the host.
+#[derive(Debug, Clone)]
+pub struct Sshd {
+    /// Its configuration file, as people know it.
+    pub name: String,
+    /// Its configuration, or why there is none.
+    pub config: Result<Config, ConfigError>,
+    /// Whether it runs now. One that does not is judged all the same, for it may run at any time.
+    pub running: bool,
+}
+
+/// What is so at the moment of judging, for one account.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// Every sshd of the host; none means no way in over ssh.
+    pub sshds: &'a [Sshd],
+    /// The account's login shell.
+    pub shell: Shell,
+    /// Seconds since 1970-01-01T00:00:00Z.
+    pub now: i64,
+    /// Seconds that the host's time zone is ahead of UTC now, where known: `expiry-time` is in local time.
+    pub utc_offset: Option<i64>,
+    /// Judge for this one connection; `None` for every connection there could be.
+    pub connection: Option<Connection>,
+}
+
+impl Facts<'_> {
+    /// Days since 1970-01-01, as shadow(5) counts them.
+    pub const fn today(&self) -> i64 {
+        self.now.div_euclid(86_400)
+    }
+}
+
+/// The login shell, looked at as root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shell {
+    /// A program that can be run.
+    Runs,
+    /// A program whose purpose is to refuse: nologin(8), false(1).
+    Refuses,
+    /// There is no such file.
+    Missing,
+    /// Not a regular file, or nobody may execute it.
+    NotExecutable,
+    /// It could not be looked at.
+    Unknown(String),
+}
+
+impl Shell {
+    /// Whether a shell of this name is one that only refuses.
+    pub fn name_refuses(path: &[u8]) -> bool {
+        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        matches!(
+            name,
+            b"nologin" | b"false" | b"true" | b"sync" | b"halt" | b"shutdown"
+        )
+    }
+}
+
+/// As whom a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadAs {
+    /// With the account's uid and groups, as sshd reads key files and principals.
+    Account,
+    /// As root, as sshd reads CA keys and revoked keys.
+    Root,
+}
+
+/// Obtains key files.
+pub trait KeyFiles {
+    /// A file as sshd would read it for the account.
+    fn read(
+        &mut self,
+        account: &Account,
+        path: &Path,
+        reader: ReadAs,
+    ) -> Result<KeyFileFacts, ReadProblem>;
+}
+
+/// A key file and what StrictModes looks at.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyFileFacts {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Who owns the file that was opened.
+    pub file: Ownership,
+    /// The directories above its canonical path (realpath(3)), from the nearest upwards, up to the account's
+    /// canonical home where that is among them, else up to `/`.
+    pub directories: Vec<(PathBuf, Ownership)>,
+}
+
+/// Key lines can hold secrets.
+impl std::fmt::Debug for KeyFileFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyFileFacts")
+            .field("bytes", &self.bytes.len())
+            .field("file", &self.file)
+            .field("directories", &self.directories)
+            .finish()
+    }
+}
+
+/// Owner and mode of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// Its owner.
+    pub uid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Whether its group is the account's own and nobody else's, see
+    /// [`super::strict_modes::is_private_group`].
+    pub private_group: bool,
+}

@@ -1,0 +1,173 @@
+//! A state with its reason, and how those of several worlds become one.
+
+use rescind_protocol::path::PathState;
+
+use crate::sshd::matching::{World, describe};
+
+/// Whether something is possible, and what decides that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Open, closed or unknown.
+    pub state: PathState,
+    /// For a person to read.
+    pub reason: String,
+}
+
+impl Verdict {
+    /// Open because of this.
+    pub fn open(reason: impl Into<String>) -> Self {
+        Self {
+            state: PathState::Open,
+            reason: reason.into(),
+        }
+    }
+
+    /// Closed because of this.
+    pub fn closed(reason: impl Into<String>) -> Self {
+        Self {
+            state: PathState::Closed,
+            reason: reason.into(),
+        }
+    }
+
+    /// Not to be told because of this.
+    pub fn unknown(reason: impl Into<String>) -> Self {
+        Self {
+            state: PathState::Unknown,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Checks that must all be passed. A closed one decides; else an unknown one; notes of open ones are collected.
+#[derive(Debug, Clone, Default)]
+pub struct Checks {
+    closed: Option<String>,
+    unknown: Option<String>,
+    notes: Vec<String>,
+}
+
+impl Checks {
+    /// Adds a check that failed.
+    pub fn closed(&mut self, reason: impl Into<String>) {
+        self.closed.get_or_insert_with(|| reason.into());
+    }
+
+    /// Adds a check that could not be made.
+    pub fn unknown(&mut self, reason: impl Into<String>) {
+        self.unknown.get_or_insert_with(|| reason.into());
+    }
+
+    /// Adds something to know about a way that is open.
+    pub fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Adds the outcome of other checks.
+    pub fn add(&mut self, other: &Self) {
+        if let Some(reason) = &other.closed {
+            self.closed(reason.clone());
+        }
+        if let Some(reason) = &other.unknown {
+            self.unknown(reason.clone());
+        }
+        other.notes.iter().for_each(|note| self.note(note.clone()));
+    }
+
+    /// Whether something has closed the way already.
+    pub const fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// The verdict; `open` says how the way works where nothing is in it.
+    pub fn verdict(self, open: &str) -> Verdict {
+        if let Some(reason) = self.closed {
+            return Verdict::closed(reason);
+        }
+        if let Some(reason) = self.unknown {
+            return Verdict::unknown(reason);
+        }
+        let parts = [vec![open.to_owned()], self.notes].concat();
+        Verdict::open(
+            parts
+                .into_iter()
+                .filter(|p| !p.is_empty())
+                .collect::<Vec<_>>()
+                .join("; "),
+        )
+    }
+}
+
+/// The distinct reasons that are told at most.
+const REASONS_MAX: usize = 3;
+
+/// One verdict for all worlds: open where any is, else unknown where any is, else closed.
+pub fn merge(worlds: Vec<(&World, Verdict)>) -> Verdict {
+    for state in [PathState::Open, PathState::Unknown] {
+        let hits: Vec<_> = worlds
+            .iter()
+            .filter(|(_, verdict)| verdict.state == state)
+            .collect();
+        if let Some((world, verdict)) = hits.first() {
+            let mut reason = verdict.reason.clone();
+            if hits.len() < worlds.len() {
+                reason = format!("{reason} (when the connection is {})", describe(world));
+            }
+            return Verdict { state, reason };
+        }
+    }
+    let mut reasons: Vec<String> = Vec::new();
+    for (_, verdict) in worlds {
+        if !reasons.contains(&verdict.reason) && reasons.len() < REASONS_MAX {
+            reasons.push(verdict.reason);
+        }
+    }
+    Verdict::closed(reasons.join("; or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sshd::matching::ConnectionCriterion;
+
+    #[test]
+    fn one_open_world_is_enough() {
+        let (here, there) = (
+            vec![(ConnectionCriterion::LocalPort(22), true)],
+            World::new(),
+        );
+        let merged = merge(vec![
+            (&there, Verdict::closed("DenyUsers")),
+            (&here, Verdict::open("key")),
+        ]);
+        assert_eq!(
+            merged,
+            Verdict::open("key (when the connection is LocalPort 22)")
+        );
+        let merged = merge(vec![
+            (&there, Verdict::closed("a")),
+            (&here, Verdict::unknown("b")),
+        ]);
+        assert_eq!(merged.state, PathState::Unknown);
+        let merged = merge(vec![
+            (&there, Verdict::closed("a")),
+            (&here, Verdict::closed("b")),
+        ]);
+        assert_eq!(merged, Verdict::closed("a; or b"));
+    }
+
+    #[test]
+    fn closed_decides_before_unknown() {
+        let mut checks = Checks::default();
+        checks.unknown("cannot read");
+        assert_eq!(
+            checks.clone().verdict("key"),
+            Verdict::unknown("cannot read")
+        );
+        checks.closed("expired");
+        assert_eq!(checks.verdict("key"), Verdict::closed("expired"));
+    }
+}
