@@ -337,6 +337,10 @@ pub enum Event {
         /// How it came.
         #[n(4)]
         via: Channel,
+        /// Its sequence number, when the order was authentic and for this host: the number is
+        /// used up. A forgery uses up nothing.
+        #[n(5)]
+        seq: Option<u64>,
     },
     /// What will be changed. The record's private data holds what is needed to undo it.
     #[n(5)]

@@ -1,1 +1,40 @@
-//! See the crate's module list.
+//! The journal, which is the evidence chain, and its index.
+//!
+//! The journal is the truth: one chained and signed record for everything that was ordered, done
+//! and seen, durable before anybody is told. Everything else here is derived from it.
+
+/// Makes the records of the chain: numbered, linked, dated, signed.
+mod chain;
+/// What is kept of records that were dropped.
+mod checkpoint;
+/// The checksum of the journal's frames.
+mod crc32c;
+/// What can go wrong with the store, told to the operator.
+mod error;
+/// One frame: a sealed record and its private attachment, as they lie in a file.
+mod frame;
+/// The store as the daemon holds it.
+mod handle;
+/// The journal, open for writing.
+mod journal;
+/// Opening a store after whatever happened to it.
+mod recovery;
+/// What is done about damage.
+mod salvage;
+/// Reads a whole journal without changing it.
+mod scan;
+/// Which orders were seen before.
+mod seen;
+/// One file of frames.
+mod segment;
+/// What the records add up to.
+mod state;
+
+pub use chain::{Clock, HostClock};
+pub use error::StoreError;
+pub use handle::Store;
+pub use journal::Limits;
+pub use recovery::Recovery;
+pub use scan::Cut;
+pub use seen::Sight;
+pub use state::{OrderState, StepState, StoreState, account_of, key_of};

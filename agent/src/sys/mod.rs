@@ -23,3 +23,8 @@ pub mod plain_file;
 pub mod sandbox;
 /// Telling the service manager (sd_notify(3)).
 pub mod service;
+
+/// The host's clocks.
+pub mod clock;
+/// Making files stay: space set aside, and directories on the disk.
+pub mod durable;

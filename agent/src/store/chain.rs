@@ -1,0 +1,161 @@
+#![forbid(unsafe_code)]
+//! Makes the records of the evidence chain: numbered, linked, dated, signed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rescind_protocol::cbor;
+use rescind_protocol::evidence::{ChainHead, Event, RECORD_BYTES_MAX, RecordBody, SealedRecord};
+use rescind_protocol::name::{Digest, UnixMillis};
+use rescind_protocol::sign::{SigningKey, fill_random};
+use zeroize::Zeroizing;
+
+use super::error::StoreError;
+use super::frame;
+use crate::sys::{clock, durable};
+
+/// Where records get their dates from.
+pub trait Clock {
+    /// The wall clock.
+    fn wall(&self) -> UnixMillis;
+    /// Microseconds since the host booted, time asleep included.
+    fn boot_us(&self) -> u64;
+}
+
+/// The host's own clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct HostClock;
+
+impl Clock for HostClock {
+    fn wall(&self) -> UnixMillis {
+        clock::wall()
+    }
+    fn boot_us(&self) -> u64 {
+        clock::boot_us()
+    }
+}
+
+/// The random bytes that open every attachment, so that nobody who sees its digest in the chain
+/// can find the contents by guessing.
+const SALT_BYTES: usize = 16;
+
+/// A record that was made, and what goes to the disk with it.
+pub struct Sealed {
+    /// What it says, as it was signed.
+    pub body: RecordBody,
+    /// The record.
+    pub record: SealedRecord,
+    /// The record's CBOR.
+    pub bytes: Vec<u8>,
+    /// The attachment with its salt; empty when there is none.
+    pub private: Zeroizing<Vec<u8>>,
+}
+
+/// Makes the record that follows `head`.
+pub fn seal(
+    head: ChainHead,
+    key: &SigningKey,
+    clock: &dyn Clock,
+    event: &Event,
+    private: Option<&[u8]>,
+) -> Result<Sealed, StoreError> {
+    let private = private.map_or_else(|| Ok(Zeroizing::default()), salted)?;
+    let body = RecordBody {
+        index: head.next,
+        prev: head.prev,
+        at: clock.wall(),
+        boot_us: clock.boot_us(),
+        private: (!private.is_empty()).then(|| Digest::of(&private)),
+        event: cbor::to_vec(event),
+    };
+    let record = SealedRecord::seal(&body, key);
+    let bytes = cbor::to_vec(&record);
+    too_large("record", bytes.len(), RECORD_BYTES_MAX)?;
+    Ok(Sealed {
+        body,
+        record,
+        bytes,
+        private,
+    })
+}
+
+fn salted(private: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let len = SALT_BYTES + private.len();
+    too_large("private attachment", len, frame::PRIVATE_BYTES_MAX)?;
+    let mut out = Zeroizing::new(vec![0; len]);
+    fill_random(&mut out[..SALT_BYTES]);
+    out[SALT_BYTES..].copy_from_slice(private);
+    Ok(out)
+}
+
+fn too_large(what: &'static str, bytes: usize, max: usize) -> Result<(), StoreError> {
+    match bytes <= max {
+        true => Ok(()),
+        false => Err(StoreError::TooLarge { what, bytes, max }),
+    }
+}
+
+/// The contents of an attachment, checked against the digest in its record.
+pub fn open_private(
+    body: &RecordBody,
+    attachment: &[u8],
+) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    let unreadable = |why| StoreError::Unreadable {
+        index: body.index,
+        why,
+    };
+    match (body.private, attachment) {
+        (None, []) => Ok(None),
+        (None, _) => Err(unreadable("it has an attachment that it does not name")),
+        (Some(digest), bytes) if Digest::of(bytes) == digest => bytes
+            .get(SALT_BYTES..)
+            .map(|contents| Some(Zeroizing::new(contents.to_vec())))
+            .ok_or_else(|| unreadable("its attachment is too short")),
+        (Some(_), _) => Err(unreadable(
+            "its attachment is not the one it was signed with",
+        )),
+    }
+}
+
+/// The evidence key of a store, made now if there is none; and whether it was made now.
+pub fn evidence_key(path: &Path) -> Result<(SigningKey, bool), StoreError> {
+    match read_key(path)? {
+        Some(key) => Ok((key, false)),
+        None => Ok((make_key(path)?, true)),
+    }
+}
+
+/// The evidence key of a store, if it has one.
+pub fn read_key(path: &Path) -> Result<Option<SigningKey>, StoreError> {
+    let pem = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => Zeroizing::new(read.map_err(StoreError::io("read", path))?),
+    };
+    let key = SigningKey::from_pem(&pem).map_err(|source| StoreError::Key {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Ok(Some(key))
+}
+
+/// Makes a key and puts it on the disk whole: a key that is gone after a power cut would leave a
+/// chain that nobody can continue.
+fn make_key(path: &Path) -> Result<SigningKey, StoreError> {
+    let (key, pem) = SigningKey::generate();
+    let temporary = path.with_extension("key.tmp");
+    let write = || -> io::Result<()> {
+        let mut file: File = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(pem.as_bytes())?;
+        file.sync_all()?;
+        durable::rename_synced(&temporary, path)
+    };
+    write().map_err(StoreError::io("write", path))?;
+    Ok(key)
+}

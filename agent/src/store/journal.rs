@@ -1,0 +1,392 @@
+//! The journal: segments that only grow, written by one process.
+//!
+//! A record is durable when `fdatasync` has returned for the segment it lies in; only then may
+//! anybody be told of it. Segments are set aside whole with `fallocate` when they are made: the
+//! file's size then does not change with every record, which made a synced append a third faster
+//! on ext4 (0.09 to 0.11 ms against 0.13 to 0.20 ms, as fast as a file filled with zeros), and a
+//! full disk shows when a segment is made and not in the middle of an order.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rescind_protocol::cbor;
+use rescind_protocol::evidence::{ChainHead, SealedRecord};
+use zeroize::Zeroizing;
+
+use super::chain::Sealed;
+use super::checkpoint::Kept;
+use super::error::StoreError;
+use super::frame;
+use super::scan::{Scan, Segment};
+use super::segment::{self, Found, Frames, Kind};
+use crate::sys::durable;
+
+/// Space kept back for the day the disk is full, so that revocations can still be recorded.
+const RESERVE_BYTES: u64 = 1024 * 1024;
+
+/// How large the journal's files get.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes after which a new segment is begun. A segment is at least one record.
+    pub segment_bytes: u64,
+    /// Segments after which acknowledged ones are dropped.
+    pub segments_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 4 * 1024 * 1024,
+            segments_max: 8,
+        }
+    }
+}
+
+/// The journal, open for writing.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    limits: Limits,
+    segments: Vec<Segment>,
+    file: File,
+    head: ChainHead,
+    durable: u64,
+    poisoned: Option<String>,
+    reserve: bool,
+}
+
+impl Journal {
+    /// Goes on where a scan, and the mending of what it found, left off.
+    pub fn open(dir: &Path, limits: Limits, scan: &Scan) -> Result<Self, StoreError> {
+        if let Some(path) = &scan.unborn {
+            fs::remove_file(path).map_err(StoreError::io("remove", path))?;
+        }
+        let mut segments = scan.segments.clone();
+        let current = segments.last().filter(|last| last.next == scan.head.next);
+        let file = match current {
+            Some(segment) => reopen(segment, limits, scan.cut.is_some())?,
+            None => {
+                let (segment, file) = create(dir, limits, scan.head)?;
+                segments.push(segment);
+                file
+            }
+        };
+        if let Some(current) = segments.last_mut() {
+            current.durable = current.end;
+        }
+        let mut journal = Self {
+            dir: dir.to_path_buf(),
+            limits,
+            segments,
+            file,
+            head: scan.head,
+            durable: scan.head.next,
+            poisoned: None,
+            reserve: false,
+        };
+        journal.restore_reserve();
+        Ok(journal)
+    }
+
+    /// Where the chain stands.
+    pub const fn head(&self) -> ChainHead {
+        self.head
+    }
+
+    /// Records before this index are on the disk.
+    pub const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// The segments, oldest first.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether the space kept back has been used up.
+    pub const fn is_short_of_space(&self) -> bool {
+        !self.reserve
+    }
+
+    /// Writes the next record, not yet durably.
+    pub fn append(&mut self, sealed: &Sealed) -> Result<(), StoreError> {
+        self.check()?;
+        match self.try_append(sealed) {
+            Err(error) if error.is_full() && self.reserve => {
+                self.release_reserve()?;
+                self.try_append(sealed)
+            }
+            done => done,
+        }
+    }
+
+    fn try_append(&mut self, sealed: &Sealed) -> Result<(), StoreError> {
+        let len = (frame::HEADER_BYTES + sealed.bytes.len() + sealed.private.len()) as u64;
+        let current = self.current()?;
+        if current.next > current.begin.next && current.end + len > self.limits.segment_bytes {
+            self.rotate()?;
+        }
+        let current = self.current()?;
+        let (at, number, path) = (current.end, current.begin.next, current.path.clone());
+        // Segments are far below 4 GiB: one is begun at `segment_bytes`, a frame has at most 9 MiB.
+        let durable = u32::try_from(current.durable).unwrap_or(u32::MAX);
+        let frame = frame::encode(number, durable, &sealed.bytes, &sealed.private);
+        if let Err(error) = self.file.write_all_at(&frame, at) {
+            // Half a frame must not stay: the next one would be written over it, perhaps shorter.
+            if let Err(worse) = self.file.set_len(at) {
+                self.poisoned = Some(format!("{error}; {worse}"));
+            }
+            return Err(StoreError::io("write", &path)(error));
+        }
+        if let Some(current) = self.segments.last_mut() {
+            current.note(sealed.body.index, at, at + len);
+        }
+        self.head = ChainHead {
+            next: sealed.body.index + 1,
+            prev: sealed.record.digest(),
+        };
+        Ok(())
+    }
+
+    /// Makes everything written so far durable.
+    ///
+    /// After an error the kernel may have dropped what it could not write and call it clean
+    /// (PostgreSQL's "fsyncgate"), so nothing more is written until the store is opened again,
+    /// which writes the last records anew.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.check()?;
+        if self.durable == self.head.next {
+            return Ok(());
+        }
+        if let Err(error) = self.file.sync_data() {
+            self.poisoned = Some(error.to_string());
+            let path = self.current()?.path.clone();
+            return Err(StoreError::io("sync", &path)(error));
+        }
+        self.durable = self.head.next;
+        if let Some(current) = self.segments.last_mut() {
+            current.durable = current.end;
+        }
+        Ok(())
+    }
+
+    /// Records from `from` on that are durable: as many as fit into `max_bytes`, at least one.
+    pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
+        let mut out = Vec::new();
+        read(&self.segments, from, self.durable, &mut |_, frame| {
+            out.push((frame.record.len(), frame.record.clone()));
+            let total: usize = out.iter().map(|(len, _)| len).sum();
+            Ok(total < max_bytes)
+        })?;
+        if out.len() > 1 && out.iter().map(|(len, _)| len).sum::<usize>() > max_bytes {
+            out.pop();
+        }
+        out.into_iter()
+            .map(|(_, bytes)| decode(&bytes, from))
+            .collect()
+    }
+
+    /// One record with its attachment, if a segment holds it.
+    pub fn get(&self, index: u64) -> Result<Option<Kept>, StoreError> {
+        get(&self.segments, index)
+    }
+
+    /// Drops whole segments before `index`, but never the one being written.
+    pub fn drop_before(&mut self, index: u64) -> Result<usize, StoreError> {
+        let old = self.droppable(index);
+        for segment in self.segments.drain(..old) {
+            fs::remove_file(&segment.path).map_err(StoreError::io("remove", &segment.path))?;
+        }
+        durable::sync_dir(&self.dir).map_err(StoreError::io("sync", &self.dir))?;
+        self.restore_reserve();
+        Ok(old)
+    }
+
+    /// How many segments hold nothing but records before `index`.
+    pub fn droppable(&self, index: u64) -> usize {
+        let sealed = self.segments.len() - 1;
+        self.segments[..sealed]
+            .iter()
+            .take_while(|segment| segment.next <= index)
+            .count()
+    }
+
+    fn rotate(&mut self) -> Result<(), StoreError> {
+        self.sync()?;
+        let (segment, file) = create(&self.dir, self.limits, self.head)?;
+        self.segments.push(segment);
+        self.file = file;
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.poisoned {
+            None => Ok(()),
+            Some(cause) => Err(StoreError::Poisoned {
+                path: self.current()?.path.clone(),
+                cause: cause.clone(),
+            }),
+        }
+    }
+
+    fn current(&self) -> Result<&Segment, StoreError> {
+        // `open` leaves at least one segment and `drop_before` keeps the last.
+        self.segments.last().ok_or(StoreError::Unreadable {
+            index: self.head.next,
+            why: "there is no segment",
+        })
+    }
+
+    fn release_reserve(&mut self) -> Result<(), StoreError> {
+        let path = self.dir.join("reserve");
+        self.reserve = false;
+        fs::remove_file(&path).map_err(StoreError::io("remove", &path))
+    }
+
+    /// Sets the reserve aside again where there is space; having none is a state, not an error.
+    fn restore_reserve(&mut self) {
+        let path = self.dir.join("reserve");
+        let set_aside = || -> io::Result<bool> {
+            let file = private_file().create(true).truncate(false).open(&path)?;
+            Ok(file.metadata()?.len() >= RESERVE_BYTES
+                || durable::preallocate(&file, RESERVE_BYTES)?)
+        };
+        self.reserve = set_aside().unwrap_or(false);
+        if !self.reserve {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// One record with its attachment, if one of the segments holds it.
+pub fn get(segments: &[Segment], index: u64) -> Result<Option<Kept>, StoreError> {
+    let mut found = None;
+    read(segments, index, index + 1, &mut |frames, frame| {
+        found = Some((
+            decode(&frame.record, index)?,
+            private(frames, frame, index)?,
+        ));
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+fn private(
+    frames: &Frames<'_>,
+    frame: &segment::Frame,
+    index: u64,
+) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    frames.private(frame).map_err(|_| StoreError::Unreadable {
+        index,
+        why: "its attachment is on a bad block",
+    })
+}
+
+fn decode(bytes: &[u8], index: u64) -> Result<SealedRecord, StoreError> {
+    cbor::from_slice(bytes).map_err(|_| StoreError::Unreadable {
+        index,
+        why: "its frame holds something else",
+    })
+}
+
+/// Shows the frames of the records in `from..to` until `each` says no.
+pub fn read(
+    segments: &[Segment],
+    from: u64,
+    to: u64,
+    each: &mut dyn FnMut(&Frames<'_>, &segment::Frame) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    for segment in segments
+        .iter()
+        .filter(|s| s.next > from && s.begin.next < to)
+    {
+        let path = &segment.path;
+        let file = File::open(path).map_err(StoreError::io("open", path))?;
+        let mut frames =
+            Frames::new(&file, segment.begin.next).map_err(StoreError::io("read", path))?;
+        let mut at = segment.place_before(from);
+        while at < segment.end {
+            let found = frames.read(at).map_err(StoreError::io("read", path))?;
+            let Found::Frame(frame) = found else {
+                return Err(StoreError::Unreadable {
+                    index: from,
+                    why: "the segment has been damaged since the agent started",
+                });
+            };
+            let body = decode(&frame.record, from)?.body();
+            let index = body.map_or(0, |body| body.index);
+            if index >= to {
+                return Ok(());
+            }
+            if index >= from && !each(&frames, &frame)? {
+                return Ok(());
+            }
+            at = frame.end;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a segment that begins where the chain stands. It is on the disk when this returns.
+pub fn create(dir: &Path, limits: Limits, head: ChainHead) -> Result<(Segment, File), StoreError> {
+    let path = dir.join(segment::file_name(head.next));
+    let make = || -> io::Result<File> {
+        let file = private_file().create_new(true).open(&path)?;
+        file.write_all_at(&segment::header(Kind::Segment, head), 0)?;
+        set_aside(&file, limits)?;
+        file.sync_all()?;
+        durable::sync_dir(dir)?;
+        Ok(file)
+    };
+    match make() {
+        Ok(file) => Ok((Segment::new(path, head), file)),
+        Err(error) => {
+            // A segment that was not made whole is none, and on a full disk its space matters.
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                let _ = fs::remove_file(&path);
+            }
+            Err(StoreError::io("make", &path)(error))
+        }
+    }
+}
+
+/// Opens the last segment for writing, without what was torn off, and with its last records
+/// written once more: they may lie in the page cache only, and a sync that failed before would
+/// not be repeated for pages that the kernel calls clean.
+fn reopen(segment: &Segment, limits: Limits, cut: bool) -> Result<File, StoreError> {
+    let path = &segment.path;
+    let mend = || -> io::Result<File> {
+        let file = private_file().open(path)?;
+        if cut {
+            file.set_len(segment.end)?;
+        }
+        set_aside(&file, limits)?;
+        let from = segment.durable.max(segment::HEADER_BYTES);
+        let len = usize::try_from(segment.end.saturating_sub(from)).unwrap_or(0);
+        let mut last = Zeroizing::new(vec![0; len]);
+        file.read_exact_at(&mut last, from)?;
+        file.write_all_at(&last, from)?;
+        file.sync_all()?;
+        Ok(file)
+    };
+    mend().map_err(StoreError::io("open", path))
+}
+
+/// A full disk is no reason not to open or make a segment: it may then still grow as it can.
+fn set_aside(file: &File, limits: Limits) -> io::Result<()> {
+    if file.metadata()?.len() >= limits.segment_bytes {
+        return Ok(());
+    }
+    match durable::preallocate(file, limits.segment_bytes) {
+        Err(error) if durable::is_full(&error) => Ok(()),
+        done => done.map(|_| ()),
+    }
+}
+
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}

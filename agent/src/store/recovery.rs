@@ -1,0 +1,246 @@
+//! Opening a store: what a crash, a power cut or a bad disk left is mended, and named.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rescind_protocol::evidence::Event;
+use rescind_protocol::name::OrderId;
+
+use super::chain::{self, Clock};
+use super::error::StoreError;
+use super::handle::{Store, Tail};
+use super::journal::{Journal, Limits};
+use super::salvage;
+use super::scan::{self, Cut, Scan};
+use crate::sys::durable;
+
+/// What was found at opening, for the agent to act on and to report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// There was no chain: this is a new host, or the store was lost.
+    pub fresh: bool,
+    /// The evidence key was gone although there was a chain: it goes on under a new one.
+    pub new_key: bool,
+    /// Orders that were accepted and not carried out to their end, in the order of acceptance.
+    pub unfinished: Vec<OrderId>,
+    /// The torn write that was cut off the end of the journal.
+    pub cut: Option<Cut>,
+    /// What is lost, in words; each is recorded in the chain as a gap.
+    pub gaps: Vec<String>,
+}
+
+impl Store {
+    /// Opens the store in `dir`, which is made if it is not there. What was found damaged has been
+    /// mended and recorded, durably, when this returns.
+    pub fn open(
+        dir: &Path,
+        clock: impl Clock + Send + 'static,
+        agent_version: &str,
+    ) -> Result<(Self, Recovery), StoreError> {
+        Self::open_with(dir, clock, agent_version, Limits::default())
+    }
+
+    /// [`Self::open`] with other limits.
+    pub fn open_with(
+        dir: &Path,
+        clock: impl Clock + Send + 'static,
+        agent_version: &str,
+        limits: Limits,
+    ) -> Result<(Self, Recovery), StoreError> {
+        own_directory(dir)?;
+        let lock = lock(dir)?;
+        let journal_dir = dir.join("journal");
+        own_directory(&journal_dir)?;
+        remove_unfinished(&journal_dir)?;
+        let key_path = dir.join("evidence.key");
+        let old_key = chain::read_key(&key_path)?.map(|key| key.verifying_key());
+        let found = scan::scan(&journal_dir, old_key)?;
+        let (key, new_key) = chain::evidence_key(&key_path)?;
+
+        let mut recovery = Recovery {
+            fresh: found.is_empty(),
+            new_key: new_key && !found.is_empty(),
+            cut: found.cut,
+            gaps: gaps(&found),
+            ..Recovery::default()
+        };
+        if recovery.fresh && !new_key && found.segments.is_empty() && found.unborn.is_none() {
+            recovery.gaps.push(
+                "the evidence key is there and its chain is not: the journal was lost".into(),
+            );
+        }
+        if recovery.new_key {
+            recovery
+                .gaps
+                .push("the evidence key was lost: the chain goes on under a new key".into());
+        }
+        let damaged = found.segments.iter().any(|segment| segment.damaged)
+            || !found.damaged_checkpoints.is_empty();
+        let lost = found.lost.clone();
+        let news = !lost.is_empty();
+        let mut scan = mend(&journal_dir, found, old_key)?;
+        let journal = Journal::open(&journal_dir, limits, &scan)?;
+        scan.checkpoint.lost.extend(lost);
+        let mut store = Self {
+            journal_dir,
+            journal,
+            state: std::mem::take(&mut scan.checkpoint.state),
+            acknowledged: scan.checkpoint.acknowledged.min(scan.head.next),
+            checkpoint: scan.checkpoint,
+            kept: scan.kept,
+            key,
+            clock: Box::new(clock),
+            segments_max: limits.segments_max,
+            tail: Tail::default(),
+            _lock: lock,
+        };
+        recovery.unfinished = store
+            .state
+            .unfinished()
+            .iter()
+            .map(|o| o.order().id)
+            .collect();
+        store.record_recovery(&recovery, agent_version)?;
+        if damaged || news {
+            // What is known to be lost is not reported again at every start.
+            store.write_checkpoint()?;
+        }
+        Ok((store, recovery))
+    }
+
+    fn record_recovery(
+        &mut self,
+        recovery: &Recovery,
+        agent_version: &str,
+    ) -> Result<(), StoreError> {
+        if recovery.fresh || recovery.new_key {
+            let genesis = Event::Genesis {
+                evidence_key: self.key.verifying_key(),
+                agent_version: agent_version.to_owned(),
+            };
+            self.append(&genesis, None)?;
+        }
+        for what in &recovery.gaps {
+            self.append(&Event::Gap { what: what.clone() }, None)?;
+        }
+        self.sync()
+    }
+}
+
+fn gaps(found: &Scan) -> Vec<String> {
+    let lost = found.lost.iter().map(|(first, next)| match next - first {
+        0 => format!("record {first} does not continue the record before it"),
+        1 => format!("record {first} is lost"),
+        _ => format!("records {first} to {} are lost", next - 1),
+    });
+    let damaged = found
+        .segments
+        .iter()
+        .filter(|segment| segment.damaged)
+        .map(|segment| {
+            format!(
+                "the journal file {} was damaged; what could be read is in force",
+                name(&segment.path)
+            )
+        });
+    let checkpoints = found.damaged_checkpoints.iter().map(|path| {
+        let rest = match found.kept {
+            Some(_) => "its other copy was whole",
+            None => "standing orders that only it held are lost",
+        };
+        format!("the journal file {} was damaged; {rest}", name(path))
+    });
+    let cut = found.cut.map(|cut| {
+        format!(
+            "a torn write of {} bytes behind record {} was cut off; unless the disk failed, nobody had been told of it",
+            cut.bytes,
+            i128::from(cut.index) - 1
+        )
+    });
+    lost.chain(damaged).chain(checkpoints).chain(cut).collect()
+}
+
+fn name(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// Brings damaged files into a state that can be written on, and reads the result.
+fn mend(
+    dir: &Path,
+    found: Scan,
+    key: Option<rescind_protocol::sign::VerifyingKey>,
+) -> Result<Scan, StoreError> {
+    let damaged: Vec<_> = found.segments.iter().filter(|s| s.damaged).collect();
+    if damaged.is_empty() && found.damaged_checkpoints.is_empty() {
+        return Ok(found);
+    }
+    for segment in damaged {
+        salvage::rewrite(dir, segment, &found.keys)?;
+    }
+    for path in &found.damaged_checkpoints {
+        salvage::keep_aside(dir, path)?;
+        fs::remove_file(path).map_err(StoreError::io("remove", path))?;
+    }
+    scan::scan(dir, key)
+}
+
+/// Makes a directory that is its owner's alone, or checks that it is.
+fn own_directory(dir: &Path) -> Result<(), StoreError> {
+    if !dir.exists() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(StoreError::io("make", dir))?;
+        if let Some(parent) = dir.parent() {
+            durable::sync_dir(parent).map_err(StoreError::io("sync", parent))?;
+        }
+    }
+    let found = fs::symlink_metadata(dir).map_err(StoreError::io("look at", dir))?;
+    let refuse = |why| {
+        Err(StoreError::Unsafe {
+            path: dir.to_path_buf(),
+            why,
+        })
+    };
+    if !found.is_dir() {
+        return refuse("it is not a directory");
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        return refuse("its mode lets others in");
+    }
+    let process =
+        fs::metadata("/proc/self").map_err(StoreError::io("look at", Path::new("/proc/self")))?;
+    if found.uid() != process.uid() {
+        return refuse("it belongs to another user");
+    }
+    Ok(())
+}
+
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(StoreError::io("open", &path))?;
+    match durable::lock_for_process(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(StoreError::InUse { path }),
+        Err(error) => Err(StoreError::io("lock", &path)(error)),
+    }
+}
+
+/// Files that a crash left half-written and that nothing refers to.
+fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
+        let path = entry.map_err(StoreError::io("list", dir))?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
