@@ -2,26 +2,25 @@
 //!
 //! Two of them, in this order, as everybody who edits these files expects:
 //!
-//! 1. `/etc/.pwd.lock`, the write lock of lckpwdf(3). It falls with its process. Whoever holds
-//!    only `<file>.lock` makes useradd(8) fail at once; whoever holds only this one loses nothing
-//!    to tools that also take it.
-//! 2. `<file>.lock` of each file, a hard link to a file with our pid in it (shadow's
-//!    `lib/commonio.c`, `do_lock_file`), for tools that know only these.
+//! 1. `/etc/.pwd.lock`, the write lock of lckpwdf(3). It falls with its process. A tool that took
+//!    it loses nothing to others that do; one that only takes `<file>.lock` makes useradd(8) fail
+//!    at once.
+//! 2. `<file>.lock` of each file, for tools that know only these: see `link_lock`. It is waited
+//!    for here, and taken by `replace` for the moment in which files take their new names.
 //!
-//! The link is not synced: that would double the price of an edit. A power cut in the middle of
-//! one may so leave a `<file>.lock` that is empty, which shadow-utils never removes; the next
-//! [`AccountLock::acquire`] does, because a lock from before this boot is nobody's.
+//! A tool that knows only the second can change a file between our reading it and our taking its
+//! lock. `replace` sees that and says [`Changed`](super::replace::ReplaceError::Changed).
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::link_lock::{self, LinkLock, Patience};
 use super::root::{HostRoot, ReadError, SystemFile};
-use crate::sys::fs::{self, FileKind, FileStat};
+use crate::sys::fs::{self, FileKind, Guarded};
 use crate::sys::lock::{self as flock, LockAnswer};
 
 /// The largest account file that is read: a million accounts have room in it.
@@ -51,7 +50,7 @@ impl AccountFile {
         })
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Passwd => "passwd",
             Self::Shadow => "shadow",
@@ -63,13 +62,14 @@ impl AccountFile {
 
 /// The right to change some account files: whoever writes one needs this value.
 ///
-/// Dropped, it gives the locks back in reverse order.
+/// Dropped, it gives the lock back.
 #[derive(Debug)]
 pub struct AccountLock<'root> {
     root: &'root HostRoot,
     etc: OwnedFd,
     password_lock: File,
-    links: Vec<LinkLock>,
+    files: Vec<AccountFile>,
+    deadline: Duration,
 }
 
 /// Why the locks could not be had.
@@ -83,9 +83,23 @@ pub enum LockError {
         /// The process that holds it, where it can be told.
         holder: Option<u32>,
     },
-    /// `/etc` cannot be opened, or others than root can change names in it.
+    /// `/etc` cannot be opened.
     #[error(transparent)]
     Directory(#[from] ReadError),
+    /// `/etc` is on a file system that is mounted read-only.
+    #[error("{path:?} is on a read-only file system")]
+    ReadOnly {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// chattr(1) forbids making or removing the lock.
+    #[error("{path:?} is {guarded}; lsattr(1) shows and chattr(1) lifts that")]
+    Guarded {
+        /// The lock or its directory.
+        path: PathBuf,
+        /// How.
+        guarded: Guarded,
+    },
     /// The lock could not be made.
     #[error("{path:?} cannot be locked: {source}")]
     Io {
@@ -96,6 +110,24 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// What an error with a lock of `/etc` comes to.
+    pub(super) fn of(etc: &OwnedFd, name: &OsStr, source: io::Error) -> Self {
+        let path = Path::new(ETC).join(name);
+        match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            io::ErrorKind::PermissionDenied => {
+                let guarded = fs::open_read(etc, name).and_then(fs::guarded);
+                match guarded {
+                    Ok(Some(guarded)) => Self::Guarded { path, guarded },
+                    _ => Self::Io { path, source },
+                }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
 fn holder_text(holder: Option<u32>) -> String {
     match holder {
         Some(pid) => format!("process {pid}; end it or wait for it"),
@@ -104,7 +136,8 @@ fn holder_text(holder: Option<u32>) -> String {
 }
 
 impl<'root> AccountLock<'root> {
-    /// Takes the locks for some files, waiting for others at most until `deadline` has passed.
+    /// Takes the lock for some files, waiting for others at most until `deadline` has passed;
+    /// whoever then still has one of these files' own locks is waited for as long again.
     pub fn acquire(
         root: &'root HostRoot,
         files: &[AccountFile],
@@ -112,19 +145,24 @@ impl<'root> AccountLock<'root> {
     ) -> Result<Self, LockError> {
         let patience = Patience::new(deadline);
         let (etc, _) = root.open_dir(Path::new(ETC))?;
-        let password_lock = take_password_lock(&etc, &patience)?;
-        // From here on dropping the value gives back what was taken.
-        let mut lock = Self {
-            root,
-            etc,
-            password_lock,
-            links: Vec::with_capacity(files.len()),
-        };
+        // Nothing could be removed again from a directory that is append-only.
+        if let Ok(Some(guarded)) = fs::guarded(&etc) {
+            let path = PathBuf::from(ETC);
+            return Err(LockError::Guarded { path, guarded });
+        }
         let mut files = files.to_vec();
         files.sort_unstable();
         files.dedup();
-        for file in files {
-            lock.take_link_lock(file, &patience)?;
+        // From here on dropping the value gives back what was taken.
+        let lock = Self {
+            root,
+            password_lock: take_password_lock(&etc, &patience)?,
+            etc,
+            files,
+            deadline,
+        };
+        for file in &lock.files {
+            link_lock::wait_for(&lock.etc, *file, root.is_live(), &patience)?;
         }
         Ok(lock)
     }
@@ -136,7 +174,7 @@ impl<'root> AccountLock<'root> {
 
     /// Whether a file is among those that were locked.
     pub fn covers(&self, file: AccountFile) -> bool {
-        self.links.iter().any(|link| link.file == file)
+        self.files.contains(&file)
     }
 
     /// Reads a file as it stands under the lock: what was read before may be out of date.
@@ -144,60 +182,15 @@ impl<'root> AccountLock<'root> {
         self.root.read(file.path(), ACCOUNT_FILE_BYTES_MAX)
     }
 
-    fn take_link_lock(&mut self, file: AccountFile, patience: &Patience) -> Result<(), LockError> {
-        let path = Path::new(ETC).join(format!("{}.lock", file.name()));
-        let failed = |source| LockError::Io {
-            path: path.clone(),
-            source,
-        };
-        let ours = OwnPidFile::create(&self.etc, file).map_err(failed)?;
-        let name = OsString::from(format!("{}.lock", file.name()));
-        loop {
-            match fs::link_in(&self.etc, &ours.name, &name) {
-                Ok(()) => {
-                    let stat = fs::fstat(&ours.content).map_err(failed)?;
-                    self.links.push(LinkLock { file, name, stat });
-                    // Some network file systems make the link and lose the answer, or the reverse.
-                    return match stat.nlink {
-                        2 => Ok(()),
-                        _ => Err(failed(io::Error::other("the link was not made"))),
-                    };
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(error)),
-            }
-            let holder = match Holder::of(&self.etc, &name).map_err(failed)? {
-                Holder::Nobody => continue,
-                Holder::Dead => {
-                    fs::unlink_in(&self.etc, &name).map_err(failed)?;
-                    tracing::warn!(lock = ?path, "removed a stale lock");
-                    continue;
-                }
-                Holder::FromBeforeBoot if self.root.is_live() => {
-                    fs::unlink_in(&self.etc, &name).map_err(failed)?;
-                    tracing::warn!(lock = ?path, "removed an empty lock from before this boot");
-                    continue;
-                }
-                Holder::FromBeforeBoot | Holder::Unnamed => None,
-                Holder::Alive(pid) => Some(pid),
-            };
-            if !patience.pause() {
-                return Err(LockError::Busy { path, holder });
-            }
-        }
+    /// Takes a file's own lock; whoever takes several does so in the order of [`AccountFile`].
+    pub(super) fn link_lock(&self, file: AccountFile) -> Result<LinkLock<'_>, LockError> {
+        let patience = Patience::new(self.deadline);
+        LinkLock::take(&self.etc, file, self.root.is_live(), &patience)
     }
 }
 
 impl Drop for AccountLock<'_> {
     fn drop(&mut self) {
-        for link in self.links.drain(..).rev() {
-            // Whoever took it for stale has it now.
-            let still_ours =
-                fs::stat_at(&self.etc, &link.name).is_ok_and(|stat| stat.same_file(&link.stat));
-            if still_ours && let Err(error) = fs::unlink_in(&self.etc, &link.name) {
-                tracing::error!(lock = ?link.name, %error, "lock stays behind; remove it by hand");
-            }
-        }
         if let Err(error) = flock::unlock(&self.password_lock) {
             tracing::error!(%error, "/etc/.pwd.lock is given back only when the program ends");
         }
@@ -206,47 +199,10 @@ impl Drop for AccountLock<'_> {
 
 const ETC: &str = "/etc";
 
-#[derive(Debug)]
-struct LinkLock {
-    file: AccountFile,
-    name: OsString,
-    stat: FileStat,
-}
-
-/// How long is still waited, in steps that grow.
-struct Patience {
-    until: Instant,
-    step: std::cell::Cell<Duration>,
-}
-
-impl Patience {
-    fn new(deadline: Duration) -> Self {
-        Self {
-            until: Instant::now() + deadline,
-            step: std::cell::Cell::new(Duration::from_millis(1)),
-        }
-    }
-
-    /// Waits a little; `false` when the time is over.
-    fn pause(&self) -> bool {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return false;
-        }
-        sleep(self.step.get().min(left));
-        self.step
-            .set((self.step.get() * 2).min(Duration::from_millis(50)));
-        true
-    }
-}
-
 fn take_password_lock(etc: &OwnedFd, patience: &Patience) -> Result<File, LockError> {
-    let path = Path::new(ETC).join(".pwd.lock");
-    let failed = |source| LockError::Io {
-        path: path.clone(),
-        source,
-    };
-    let file = fs::open_or_create(etc, ".pwd.lock".as_ref(), 0o600).map_err(failed)?;
+    let name = OsStr::new(".pwd.lock");
+    let failed = |source| LockError::of(etc, name, source);
+    let file = fs::open_or_create(etc, name, 0o600).map_err(failed)?;
     if fs::fstat(&file).map_err(failed)?.kind != FileKind::Regular {
         return Err(failed(io::Error::other("not a regular file")));
     }
@@ -254,80 +210,10 @@ fn take_password_lock(etc: &OwnedFd, patience: &Patience) -> Result<File, LockEr
         match flock::try_write_lock(&file).map_err(failed)? {
             LockAnswer::Taken => return Ok(file),
             LockAnswer::Held(_) if patience.pause() => {}
-            LockAnswer::Held(holder) => return Err(LockError::Busy { path, holder }),
-        }
-    }
-}
-
-/// `<file>.<pid>`, the file that becomes `<file>.lock` by a link; its own name goes with it.
-struct OwnPidFile<'etc> {
-    etc: &'etc OwnedFd,
-    name: OsString,
-    content: File,
-}
-
-impl<'etc> OwnPidFile<'etc> {
-    fn create(etc: &'etc OwnedFd, file: AccountFile) -> io::Result<Self> {
-        let pid = std::process::id();
-        let name = OsString::from(format!("{}.{pid}", file.name()));
-        let content = match fs::create_new(etc, &name, 0o600) {
-            // Left behind by a process that had our number before us.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::unlink_in(etc, &name)?;
-                fs::create_new(etc, &name, 0o600)?
+            LockAnswer::Held(holder) => {
+                let path = Path::new(ETC).join(name);
+                return Err(LockError::Busy { path, holder });
             }
-            content => content?,
-        };
-        let mut ours = Self { etc, name, content };
-        // With the NUL that shadow-utils writes too.
-        write!(ours.content, "{pid}\0")?;
-        Ok(ours)
-    }
-}
-
-impl Drop for OwnPidFile<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = fs::unlink_in(self.etc, &self.name) {
-            tracing::warn!(file = ?self.name, %error, "stays behind in /etc");
         }
-    }
-}
-
-/// Whose a `<file>.lock` is.
-enum Holder {
-    /// It has gone meanwhile.
-    Nobody,
-    /// A process that is no more, or had our number before us: nobody else here has it.
-    Dead,
-    /// It names nobody, and is older than the running system.
-    FromBeforeBoot,
-    /// It names nobody: not ours to remove.
-    Unnamed,
-    Alive(u32),
-}
-
-impl Holder {
-    fn of(etc: impl AsFd, name: &std::ffi::OsStr) -> io::Result<Self> {
-        let stat = match fs::stat_at(&etc, name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nobody),
-            stat => stat?,
-        };
-        if stat.kind != FileKind::Regular {
-            return Ok(Self::Unnamed);
-        }
-        let mut text = Vec::new();
-        match fs::open_read(&etc, name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nobody),
-            file => file?.take(32).read_to_end(&mut text)?,
-        };
-        let digits = text.split(|byte| !byte.is_ascii_digit()).next();
-        let pid = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        Ok(match pid {
-            Some(pid) if pid == std::process::id() => Self::Dead,
-            Some(pid) if flock::process_exists(pid) => Self::Alive(pid),
-            Some(_) => Self::Dead,
-            None if stat.mtime.0 < flock::boot_time()? => Self::FromBeforeBoot,
-            None => Self::Unnamed,
-        })
     }
 }

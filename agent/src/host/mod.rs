@@ -4,18 +4,23 @@
 
 /// Where a host's files are: `/`, or the directory of one that is not booted.
 pub mod root;
+/// How a path is walked from there, and which links are followed.
+mod walk;
 
 /// Files of lines, kept byte for byte.
 pub mod lines;
 /// A field that holds a password hash: what it says, locking it, and undoing just that.
 pub mod password;
 
+/// The field with the day on which an account expires: setting it, and undoing just that.
+pub mod expiry;
 /// group(5).
 pub mod group;
 /// gshadow(5).
 pub mod gshadow;
 /// login.defs(5), as far as it says who is a person.
 pub mod login_defs;
+
 /// passwd(5).
 pub mod passwd;
 /// shadow(5).
@@ -26,7 +31,11 @@ pub mod account;
 /// All accounts of a host, from its files together.
 pub mod accounts;
 
+/// The second of them, a hard link beside each file.
+mod link_lock;
 /// The locks that shadow-utils and glibc take before they change account files.
 pub mod lock;
 /// One file for another, whole, durable, with everything but the content kept.
 pub mod replace;
+/// The steps of that.
+mod staged;

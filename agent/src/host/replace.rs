@@ -12,19 +12,15 @@
 //! A file that is a mount point of its own (`EBUSY`), or that chattr(1) guards, is left as it is
 //! and said so: it is not written in place, because a power cut would leave half of it.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::lines::wipe;
-use super::lock::{AccountFile, AccountLock};
+use super::lock::{AccountFile, AccountLock, LockError};
 use super::root::{FileStamp, HostRoot, ReadError};
+use super::staged::{Backup, Committed, Staged, TEMP_PREFIX};
 use crate::sys::fs::{self, FileKind, Guarded};
-use crate::sys::xattr;
 
 /// New content for a file.
 #[derive(Clone, Copy)]
@@ -47,6 +43,9 @@ pub enum ReplaceError {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody has the file's own lock.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// It could not be found or opened.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
@@ -63,7 +62,7 @@ pub enum ReplaceError {
         path: PathBuf,
     },
     /// chattr(1) forbids every change of it, or of the directory's names.
-    #[error("{guarded_path:?} is {guarded:?}; chattr(1) shows and lifts that")]
+    #[error("{guarded_path:?} is {guarded}; lsattr(1) shows and chattr(1) lifts that")]
     Guarded {
         /// The file that should be replaced.
         path: PathBuf,
@@ -120,13 +119,18 @@ pub fn replace_account_file(
     seen: &FileStamp,
     content: &[u8],
 ) -> Result<FileStamp, ReplaceError> {
-    if !lock.covers(file) {
-        let path = file.path().to_owned();
-        return Err(ReplaceError::NotLocked { path });
-    }
-    Staged::new(lock.root(), file.path(), seen, content)?
-        .commit(Backup::Kept)?
-        .sync()
+    let staged = stage_account_file(
+        lock,
+        &Replacement {
+            file,
+            seen,
+            content,
+        },
+    )?;
+    let link = lock.link_lock(file)?;
+    let committed = staged.commit(Backup::Kept)?;
+    drop(link);
+    committed.sync()
 }
 
 /// Replaces account files, one fsync of the directory for all; the answers are in the order of
@@ -138,13 +142,29 @@ pub fn replace_account_files(
     lock: &AccountLock<'_>,
     files: &[Replacement<'_, AccountFile>],
 ) -> Vec<Result<FileStamp, ReplaceError>> {
-    let staged = files.iter().map(|new| match lock.covers(new.file) {
-        true => Staged::new(lock.root(), new.file.path(), new.seen, new.content),
-        false => Err(ReplaceError::NotLocked {
-            path: new.file.path().to_owned(),
-        }),
+    let staged = files
+        .iter()
+        .map(|new| (new.file, stage_account_file(lock, new)));
+    let mut staged: Vec<_> = staged.enumerate().collect();
+    staged.sort_by_key(|(_, (file, _))| *file);
+    let mut links = Vec::with_capacity(files.len());
+    let committed = staged.into_iter().map(|(position, (file, staged))| {
+        let commit = || {
+            let staged = staged?;
+            links.push(lock.link_lock(file)?);
+            staged.commit(Backup::Kept)
+        };
+        (position, commit())
     });
-    commit_all(staged.collect(), Backup::Kept)
+    let mut committed: Vec<_> = committed.collect();
+    while links.pop().is_some() {} // last taken, first given back
+    committed.sort_by_key(|(position, _)| *position);
+    sync_all(
+        committed
+            .into_iter()
+            .map(|(_, committed)| committed)
+            .collect(),
+    )
 }
 
 /// Replaces another file of the system, such as root's own file with a user's keys; no backup,
@@ -169,7 +189,11 @@ pub fn replace_files(
     let staged = files
         .iter()
         .map(|new| Staged::new(root, new.file, new.seen, new.content));
-    commit_all(staged.collect(), Backup::None)
+    let staged: Vec<_> = staged.collect();
+    let committed = staged
+        .into_iter()
+        .map(|staged| staged?.commit(Backup::None));
+    sync_all(committed.collect())
 }
 
 /// Removes the files that a replacement left in a directory when its process was killed; says how
@@ -197,92 +221,20 @@ pub fn clean_leftovers(root: &HostRoot, dir: &Path) -> Result<usize, ReadError> 
 
 const DIRECTORY_ENTRIES_MAX: usize = 200_000;
 
-/// Names that sudo (a dot), sshd (`*.conf`) and cron (a dot) skip in their directories.
-const TEMP_PREFIX: &str = ".rescind-";
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Backup {
-    Kept,
-    None,
-}
-
-/// The new file, complete and synced beside the old one; removed again if it is dropped.
-struct Staged {
-    target: Target,
-    temp: Temp,
-    seen: FileStamp,
-}
-
-/// The file that is to be replaced, open.
-struct Target {
-    path: PathBuf,
-    dir: OwnedFd,
-    name: OsString,
-    file: File,
-}
-
-impl Staged {
-    fn new(
-        root: &HostRoot,
-        path: &Path,
-        seen: &FileStamp,
-        content: &[u8],
-    ) -> Result<Self, ReplaceError> {
-        let target = Target::open(root, path, seen)?;
-        let temp = Temp::beside(&target, content)?;
-        Ok(Self {
-            target,
-            temp,
-            seen: *seen,
-        })
+fn stage_account_file(
+    lock: &AccountLock<'_>,
+    new: &Replacement<'_, AccountFile>,
+) -> Result<Staged, ReplaceError> {
+    if !lock.covers(new.file) {
+        let path = new.file.path().to_owned();
+        return Err(ReplaceError::NotLocked { path });
     }
-
-    /// Gives the new file the old one's name, if the old one still is what was seen.
-    fn commit(mut self, backup: Backup) -> Result<Committed, ReplaceError> {
-        let target = &self.target;
-        let now = fs::stat_at(&target.dir, &target.name).map_err(|e| target.failed(e))?;
-        if FileStamp::from(&now) != self.seen {
-            return Err(target.changed());
-        }
-        if backup == Backup::Kept {
-            target.keep_backup()?;
-        }
-        fs::rename_in(&target.dir, &self.temp.name, &target.name)
-            .map_err(|error| target.failed(error))?;
-        self.temp.done = true;
-        Ok(Committed(self))
-    }
+    Staged::new(lock.root(), new.file.path(), new.seen, new.content)
 }
 
-/// The new file in its place, but not yet for good.
-#[must_use]
-struct Committed(Staged);
-
-impl Committed {
-    fn sync(self) -> Result<FileStamp, ReplaceError> {
-        let synced = fs::fsync(&self.0.target.dir);
-        self.stamp(synced)
-    }
-
-    fn stamp(&self, synced: io::Result<()>) -> Result<FileStamp, ReplaceError> {
-        let target = &self.0.target;
-        synced.map_err(|source| ReplaceError::NotDurable {
-            path: target.path.clone(),
-            source,
-        })?;
-        let stat = fs::fstat(&self.0.temp.file).map_err(|error| target.failed(error))?;
-        Ok(FileStamp::from(&stat))
-    }
-}
-
-fn commit_all(
-    staged: Vec<Result<Staged, ReplaceError>>,
-    backup: Backup,
+fn sync_all(
+    committed: Vec<Result<Committed, ReplaceError>>,
 ) -> Vec<Result<FileStamp, ReplaceError>> {
-    let committed: Vec<_> = staged
-        .into_iter()
-        .map(|staged| staged?.commit(backup))
-        .collect();
     // What the one fsync of a directory said goes for every file in it.
     let mut synced: Vec<((u64, u64), Result<(), io::ErrorKind>)> = Vec::new();
     let mut sync_once = |dir: &OwnedFd| -> io::Result<()> {
@@ -297,191 +249,8 @@ fn commit_all(
     };
     let answers = committed.into_iter().map(|committed| {
         let committed = committed?;
-        let answer = sync_once(&committed.0.target.dir);
+        let answer = sync_once(committed.dir());
         committed.stamp(answer)
     });
     answers.collect()
-}
-
-impl Target {
-    fn open(root: &HostRoot, path: &Path, seen: &FileStamp) -> Result<Self, ReplaceError> {
-        let found = root.locate(path)?;
-        if let Some((component, why)) = found.doubt {
-            return Err(ReplaceError::Unreadable(ReadError::Untrusted {
-                path: path.to_owned(),
-                component,
-                why,
-            }));
-        }
-        let failed = |source| ReplaceError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let target = Self {
-            path: found.path,
-            dir: fs::open_dir(&found.dir).map_err(failed)?,
-            file: fs::open_read(&found.dir, &found.name).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => ReplaceError::Changed {
-                    path: path.to_owned(),
-                },
-                _ => failed(error),
-            })?,
-            name: found.name,
-        };
-        let stat = fs::fstat(&target.file).map_err(failed)?;
-        if stat.kind != FileKind::Regular || FileStamp::from(&stat) != *seen {
-            return Err(target.changed());
-        }
-        target.refuse_guarded()?;
-        Ok(target)
-    }
-
-    /// Before anything is made: in an append-only directory it could not be removed again.
-    fn refuse_guarded(&self) -> Result<(), ReplaceError> {
-        let dir_path = self.path.parent().unwrap_or(Path::new("/"));
-        let of_file = fs::guarded(&self.file).map_err(|error| self.failed(error))?;
-        let of_dir = fs::guarded(&self.dir).map_err(|error| self.failed(error))?;
-        let (guarded_path, guarded) = match (of_file, of_dir) {
-            (Some(guarded), _) => (self.path.clone(), guarded),
-            (None, Some(guarded)) => (dir_path.to_owned(), guarded),
-            (None, None) => return Ok(()),
-        };
-        Err(ReplaceError::Guarded {
-            path: self.path.clone(),
-            guarded_path,
-            guarded,
-        })
-    }
-
-    /// Makes `<name>-` the old file: by a link, which costs no fsync because the old file is on
-    /// disk already; by a synced copy where the file system has no links.
-    fn keep_backup(&self) -> Result<(), ReplaceError> {
-        let mut backup_name = self.name.clone();
-        backup_name.push("-");
-        let link_name = temp_name();
-        let mut temp = match fs::link_in(&self.dir, &self.name, &link_name) {
-            Ok(()) => Temp {
-                dir: self.dir.try_clone().map_err(|error| self.failed(error))?,
-                name: link_name,
-                file: self.file.try_clone().map_err(|error| self.failed(error))?,
-                done: false,
-            },
-            Err(error) if has_no_links(&error) => {
-                let mut old = Vec::new();
-                (&self.file)
-                    .read_to_end(&mut old)
-                    .map_err(|error| self.failed(error))?;
-                let copy = Temp::beside(self, &old);
-                wipe(&mut old);
-                copy?
-            }
-            Err(error) => return Err(self.failed(error)),
-        };
-        fs::rename_in(&self.dir, &temp.name, &backup_name).map_err(|error| self.failed(error))?;
-        // Where the backup is this very file already, rename(2) does nothing and both names stay.
-        temp.done = fs::stat_at(&self.dir, &temp.name).is_err();
-        Ok(())
-    }
-
-    fn changed(&self) -> ReplaceError {
-        ReplaceError::Changed {
-            path: self.path.clone(),
-        }
-    }
-
-    fn failed(&self, source: io::Error) -> ReplaceError {
-        let path = self.path.clone();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                ReplaceError::NoSpace { path }
-            }
-            io::ErrorKind::ReadOnlyFilesystem => ReplaceError::ReadOnly { path },
-            io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
-                ReplaceError::Mounted { path }
-            }
-            _ => ReplaceError::Io { path, source },
-        }
-    }
-}
-
-/// A file of ours in the directory of the one it shall replace; removed when dropped undone.
-struct Temp {
-    dir: OwnedFd,
-    name: OsString,
-    file: File,
-    done: bool,
-}
-
-impl Temp {
-    /// Writes a file that is like `target` but for its content, and syncs it.
-    fn beside(target: &Target, content: &[u8]) -> Result<Self, ReplaceError> {
-        let failed = |error| target.failed(error);
-        let temp = Self::create(&target.dir).map_err(failed)?;
-        let like = fs::fstat(&target.file).map_err(failed)?;
-        let own = fs::fstat(&temp.file).map_err(failed)?;
-        // The label first, so that no content ever stands under a wrong one; the mode after the
-        // owner, because chown(2) takes bits away.
-        xattr::copy(&target.file, &temp.file).map_err(|(attribute, source)| {
-            match target.failed(source) {
-                ReplaceError::Io { path, source } => ReplaceError::Attribute {
-                    path,
-                    attribute: attribute.to_string_lossy().into_owned(),
-                    source,
-                },
-                known => known,
-            }
-        })?;
-        if (own.uid, own.gid) != (like.uid, like.gid) {
-            fs::fchown(&temp.file, like.uid, like.gid).map_err(failed)?;
-        }
-        fs::fchmod(&temp.file, like.mode).map_err(failed)?;
-        (&temp.file).write_all(content).map_err(failed)?;
-        fs::fsync(&temp.file).map_err(failed)?;
-        Ok(temp)
-    }
-
-    fn create(dir: &OwnedFd) -> io::Result<Self> {
-        let mut attempts = 0;
-        loop {
-            let name = temp_name();
-            match fs::create_new(dir, &name, 0o600) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempts < 100 => {
-                    attempts += 1; // left by a process that had our number before us
-                }
-                file => {
-                    return Ok(Self {
-                        dir: dir.try_clone()?,
-                        name,
-                        file: file?,
-                        done: false,
-                    });
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Temp {
-    fn drop(&mut self) {
-        if !self.done
-            && let Err(error) = fs::unlink_in(&self.dir, &self.name)
-        {
-            tracing::warn!(file = ?self.name, %error, "stays behind until the next start");
-        }
-    }
-}
-
-/// A name that nobody in this process used; the directory is root's, so it need not be secret.
-fn temp_name() -> OsString {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{TEMP_PREFIX}{:x}-{next:x}", std::process::id());
-    OsStr::new(&name).to_owned()
-}
-
-fn has_no_links(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::TooManyLinks
-    )
 }

@@ -1,17 +1,15 @@
 //! Where a host's files are: `/`, or the directory of one that is not booted.
 //!
-//! A path is walked from the root directory one component at a time, each held by a descriptor.
-//! Symbolic links are followed only where nobody but root could have made or moved them: hosts
-//! have such links (`/etc/shadow` on LibreELEC, all of `/etc` on NixOS), and a link that somebody
-//! else controls would choose for root what it reads and replaces. Links stay inside the root.
+//! How a path is walked, and which links are followed, is in `walk`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::walk::{self, Located};
 use crate::sys::fs::{self, FileKind, FileStat};
 
 /// The root directory of one host.
@@ -93,7 +91,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// There is something else than a regular file (or a directory, where one was wanted).
-    #[error("{path:?} is not what it should be but a {kind:?} file")]
+    #[error("{path:?} is not what it should be but {kind}")]
     NotRegular {
         /// The path as it was asked for.
         path: PathBuf,
@@ -296,15 +294,7 @@ impl HostRoot {
 
     /// Finds the directory and the name in it that a path leads to in the end.
     pub(super) fn locate(&self, path: &Path) -> Result<Located, ReadError> {
-        Walk {
-            root: self,
-            asked: path,
-            entered: Vec::new(),
-            doubt: None,
-            links: 0,
-        }
-        .run()
-        .map_err(|error| match error {
+        walk::walk(self, path).map_err(|error| match error {
             ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 missing(path)
             }
@@ -314,185 +304,13 @@ impl HostRoot {
 
     /// Whose word about names is taken: root's, and for a process that is not root (a look at a
     /// directory of its own, as in tests) that of the root directory's owner.
-    fn trusts(&self, uid: u32) -> bool {
+    pub(super) fn trusts(&self, uid: u32) -> bool {
         uid == 0 || Some(uid) == self.also_trusted
-    }
-
-    fn distrust_of_dir(&self, stat: &FileStat) -> Option<Distrust> {
-        let sticky = stat.mode & 0o1000 != 0;
-        if !self.trusts(stat.uid) {
-            Some(Distrust::Owner(stat.uid))
-        } else if stat.mode & 0o002 != 0 && !sticky {
-            Some(Distrust::WorldWritable)
-        } else if stat.mode & 0o020 != 0 && stat.gid != 0 && !sticky {
-            Some(Distrust::GroupWritable(stat.gid))
-        } else {
-            None
-        }
     }
 }
 
 /// How often a file that changes under the reader's eyes is read again.
 const READ_ATTEMPTS: usize = 4;
-
-/// The end of a walk: a name in an open directory.
-pub(super) struct Located {
-    /// The directory, as a handle.
-    pub dir: OwnedFd,
-    /// The name in it; `.` for the root directory itself.
-    pub name: OsString,
-    /// What stands there, never a symbolic link; `None` where nothing does.
-    pub stat: Option<FileStat>,
-    /// The path on the host with all links resolved.
-    pub path: PathBuf,
-    /// The first directory on the way in which others than root can change names.
-    pub doubt: Option<(PathBuf, Distrust)>,
-}
-
-struct Walk<'a> {
-    root: &'a HostRoot,
-    asked: &'a Path,
-    entered: Vec<(OwnedFd, OsString)>,
-    doubt: Option<(PathBuf, Distrust)>,
-    links: usize,
-}
-
-/// As many links as the kernel follows in one path (path_resolution(7)).
-const LINKS_MAX: usize = 40;
-/// Directories held open at once; deeper paths are not those of system files.
-const DEPTH_MAX: usize = 128;
-
-impl Walk<'_> {
-    fn run(mut self) -> Result<Located, ReadError> {
-        let root_stat = self.io(fs::fstat(&self.root.dir))?;
-        self.judge(&root_stat, None);
-        // What is still to walk, the next component last.
-        let mut ahead = components(self.asked);
-        while let Some(name) = ahead.pop() {
-            if name == ".." {
-                self.entered.pop();
-                continue;
-            }
-            let handle = match fs::open_handle(self.here(), &name) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && ahead.is_empty() => {
-                    return self.arrive(name, None);
-                }
-                handle => self.io(handle)?,
-            };
-            let stat = self.io(fs::fstat(&handle))?;
-            match stat.kind {
-                FileKind::Symlink => {
-                    let target = self.follow(&name, &handle, &stat)?;
-                    ahead.extend(components(&target));
-                }
-                _ if ahead.is_empty() => return self.arrive(name, Some(stat)),
-                FileKind::Directory if self.entered.len() < DEPTH_MAX => {
-                    self.judge(&stat, Some(&name));
-                    self.entered.push((handle, name));
-                }
-                FileKind::Directory => return self.io(Err(io::ErrorKind::InvalidFilename.into())),
-                _ => return self.io(Err(io::ErrorKind::NotADirectory.into())),
-            }
-        }
-        // The path ends in a directory that was entered already: `/`, or one ending in `..`.
-        match self.entered.pop() {
-            Some((handle, name)) => {
-                let stat = self.io(fs::fstat(&handle))?;
-                self.arrive(name, Some(stat))
-            }
-            None => self.arrive(".".into(), Some(root_stat)),
-        }
-    }
-
-    fn follow(
-        &mut self,
-        name: &OsStr,
-        link: &OwnedFd,
-        stat: &FileStat,
-    ) -> Result<PathBuf, ReadError> {
-        self.links += 1;
-        if self.links > LINKS_MAX {
-            return self.io(Err(io::Error::other("more than 40 symbolic links")));
-        }
-        if !self.root.trusts(stat.uid) {
-            return Err(self.untrusted(self.path_of(Some(name)), Distrust::Owner(stat.uid)));
-        }
-        let target = PathBuf::from(self.io(fs::read_link(link))?);
-        if target.is_absolute() {
-            self.entered.clear();
-        }
-        Ok(target)
-    }
-
-    /// Remembers the first directory in which somebody else than root can change names.
-    fn judge(&mut self, stat: &FileStat, name: Option<&OsStr>) {
-        if self.doubt.is_none()
-            && let Some(why) = self.root.distrust_of_dir(stat)
-        {
-            self.doubt = Some((self.path_of(name), why));
-        }
-    }
-
-    fn arrive(mut self, name: OsString, stat: Option<FileStat>) -> Result<Located, ReadError> {
-        if self.links > 0
-            && let Some((component, why)) = self.doubt.take()
-        {
-            return Err(self.untrusted(component, why));
-        }
-        let path = if name == "." {
-            PathBuf::from("/")
-        } else {
-            self.path_of(Some(&name))
-        };
-        let dir = match self.entered.pop() {
-            Some((handle, _)) => handle,
-            None => self.io(self.root.dir.try_clone())?,
-        };
-        Ok(Located {
-            dir,
-            name,
-            stat,
-            path,
-            doubt: self.doubt,
-        })
-    }
-
-    fn here(&self) -> BorrowedFd<'_> {
-        match self.entered.last() {
-            Some((handle, _)) => handle.as_fd(),
-            None => self.root.dir.as_fd(),
-        }
-    }
-
-    fn path_of(&self, name: Option<&OsStr>) -> PathBuf {
-        let entered = self.entered.iter().map(|(_, name)| name.as_os_str());
-        Path::new("/").join(entered.chain(name).collect::<PathBuf>())
-    }
-
-    fn io<T>(&self, result: io::Result<T>) -> Result<T, ReadError> {
-        result.map_err(|source| failed(self.asked, source))
-    }
-
-    fn untrusted(&self, component: PathBuf, why: Distrust) -> ReadError {
-        ReadError::Untrusted {
-            path: self.asked.to_owned(),
-            component,
-            why,
-        }
-    }
-}
-
-/// The names of a path, last one first; `..` is among them.
-fn components(path: &Path) -> Vec<OsString> {
-    let names = path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
-    });
-    let mut names: Vec<_> = names.collect();
-    names.reverse();
-    names
-}
 
 /// Reads to the end; `None` where there are more than `max` bytes. The buffer is made once, so
 /// that no copy of a secret is left behind by its growth.
@@ -537,7 +355,7 @@ fn not_regular(path: &Path, kind: FileKind) -> ReadError {
     }
 }
 
-fn failed(path: &Path, source: io::Error) -> ReadError {
+pub(super) fn failed(path: &Path, source: io::Error) -> ReadError {
     ReadError::Io {
         path: path.to_owned(),
         source,

@@ -2,16 +2,12 @@
 
 use std::fmt;
 
-use minicbor::{Decode, Encode};
 use rescind_protocol::name::AccountName;
 
 use super::account::{Aging, PasswordState};
-use super::lines::{LineKind, Lines, Unparsed, field_range, fields, kind_of, number};
+use super::expiry::{self, ExpiryChange};
+use super::lines::{LineKind, Lines, Unparsed, fields, kind_of, number};
 use super::password::{self, PasswordLock, Restored};
-
-/// The expiry day that disables an account: 1970-01-02. shadow(5) advises against 0, which some
-/// programs take for "never".
-pub const DISABLED_DAY: i64 = 1;
 
 /// `/etc/shadow`. Its buffer is wiped when it is dropped.
 #[derive(Debug)]
@@ -32,27 +28,6 @@ pub struct ShadowEntry<'a> {
     pub aging: Aging,
     /// Field 8, where it holds a day at which the account really expires.
     pub expire_day: Option<i64>,
-}
-
-/// What setting an expiry did to one line of an account; it undoes the change.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct ExpiryChange {
-    /// Which of the account's lines, from 0, in the order of the file.
-    #[n(0)]
-    pub nth: u32,
-    /// The line when it was changed, from 1: for people, others may have added lines since.
-    #[n(1)]
-    pub line: u32,
-    /// Field 8 before, bytes as they stood.
-    #[cbor(n(2), with = "minicbor::bytes")]
-    pub previous: Vec<u8>,
-    /// Field 8 after.
-    #[cbor(n(3), with = "minicbor::bytes")]
-    pub written: Vec<u8>,
-    /// How many fields the line had: one with fewer than 9 was filled up with empty ones.
-    #[n(4)]
-    pub fields: u32,
 }
 
 impl Shadow {
@@ -105,30 +80,7 @@ impl Shadow {
     /// A line with fewer than 9 fields is filled up, as usermod(8) does. An empty answer says
     /// that there is no line.
     pub fn set_expiry(&mut self, name: &AccountName, day: Option<i64>) -> Vec<ExpiryChange> {
-        let written = day.map_or_else(Vec::new, |day| day.to_string().into_bytes());
-        let indexes: Vec<usize> = self.lines.named(name.as_str().as_bytes()).collect();
-        let mut changes = Vec::with_capacity(indexes.len());
-        for (nth, index) in (0..).zip(indexes) {
-            let fields = count_fields(self.lines.line(index));
-            if fields < FIELDS {
-                let end = self.lines.line(index).len();
-                self.lines
-                    .splice(index, end..end, &b"::::::::"[..FIELDS - fields]);
-            }
-            let line = self.lines.line(index);
-            let Some(field) = field_range(line, EXPIRE) else {
-                continue; // there are FIELDS fields now
-            };
-            changes.push(ExpiryChange {
-                nth,
-                line: number(index),
-                previous: line[field.clone()].to_vec(),
-                written: written.clone(),
-                fields: u32::try_from(fields).unwrap_or(u32::MAX),
-            });
-            self.lines.splice(index, field, &written);
-        }
-        changes
+        expiry::set(&mut self.lines, name, day)
     }
 
     /// Undoes [`Shadow::set_expiry`], change by change, where field 8 still is what that wrote.
@@ -137,36 +89,7 @@ impl Shadow {
         name: &AccountName,
         changes: &[ExpiryChange],
     ) -> Vec<Restored> {
-        let indexes: Vec<usize> = self.lines.named(name.as_str().as_bytes()).collect();
-        let undo = |change: &ExpiryChange| {
-            let Some(index) = indexes.get(change.nth as usize).copied() else {
-                return Restored::Gone;
-            };
-            let line = self.lines.line(index);
-            let Some(field) = field_range(line, EXPIRE) else {
-                return Restored::ChangedSince;
-            };
-            if line[field.clone()] != change.written || !is_field(&change.previous) {
-                return Restored::ChangedSince;
-            }
-            if change.previous == change.written && change.fields as usize >= FIELDS {
-                return Restored::NothingToDo;
-            }
-            self.lines.splice(index, field, &change.previous);
-            self.drop_empty_fields(index, change.fields as usize);
-            Restored::Yes
-        };
-        changes.iter().map(undo).collect()
-    }
-
-    /// Takes the fields beyond the first `keep` off a line, unless somebody filled one of them.
-    fn drop_empty_fields(&mut self, index: usize, keep: usize) {
-        let line = self.lines.line(index);
-        let filling = FIELDS.saturating_sub(keep);
-        let start = line.len().saturating_sub(filling);
-        if count_fields(line) == FIELDS && line[start..].iter().all(|byte| *byte == b':') {
-            self.lines.splice(index, start..start + filling, b"");
-        }
+        expiry::restore(&mut self.lines, name, changes)
     }
 }
 
@@ -181,20 +104,6 @@ impl fmt::Debug for ShadowEntry<'_> {
             .field("expire_day", &self.expire_day)
             .finish()
     }
-}
-
-/// Fields of a line of shadow(5).
-const FIELDS: usize = 9;
-/// The expiry among them, from 0.
-const EXPIRE: usize = 7;
-
-fn count_fields(line: &[u8]) -> usize {
-    memchr::memchr_iter(b':', line).count() + 1
-}
-
-/// Whether bytes can stand in a field.
-fn is_field(bytes: &[u8]) -> bool {
-    !bytes.iter().any(|byte| matches!(byte, b':' | b'\n' | 0))
 }
 
 fn entry(index: usize, line: &[u8]) -> Option<ShadowEntry<'_>> {
@@ -314,66 +223,6 @@ mod tests {
             );
             assert_eq!(shadow.to_bytes(), after.as_bytes());
         }
-    }
-
-    #[test]
-    fn setting_and_restoring_expiry_gives_the_same_bytes_for_every_shape_of_line() {
-        for (before, after) in [
-            ("u:x:1:0:99999:7:::", "u:x:1:0:99999:7::1:"),
-            ("u:x:1:0:99999:7::20000:", "u:x:1:0:99999:7::1:"),
-            ("u:x:1:0:99999:7::-1:\r\n", "u:x:1:0:99999:7::1:\r\n"),
-            ("u:x:1:0:99999:7:: 7:0\n", "u:x:1:0:99999:7::1:0\n"),
-            (" u:x:1:0:99999\n#u\n", " u:x:1:0:99999:::1:\n#u\n"),
-            ("u:x\nw:x:::::::", "u:x::::::1:\nw:x:::::::"),
-            ("u:", "u:::::::1:"),
-            ("u:x:1:0:99999:7:\n", "u:x:1:0:99999:7::1:\n"),
-            ("u:x:1:0:99999:7::3", "u:x:1:0:99999:7::1:"),
-            (
-                "u:x:1:0:99999:7:::\nu:y:1:0:9:7::5:\n",
-                "u:x:1:0:99999:7::1:\nu:y:1:0:9:7::1:\n",
-            ),
-            ("u:x:::::::extra:more", "u:x::::::1:extra:more"),
-            ("u:x:1:0:99999:7::1:", "u:x:1:0:99999:7::1:"),
-        ] {
-            let mut shadow = Shadow::parse(before.as_bytes().to_vec());
-            let changes = shadow.set_expiry(&name(), Some(DISABLED_DAY));
-            assert_eq!(shadow.to_bytes(), after.as_bytes());
-            let done = shadow.restore_expiry(&name(), &changes);
-            assert!(
-                done.iter()
-                    .all(|d| matches!(d, Restored::Yes | Restored::NothingToDo))
-            );
-            assert_eq!(
-                shadow.to_bytes().escape_ascii().to_string(),
-                before.escape_default().to_string()
-            );
-        }
-    }
-
-    #[test]
-    fn restoring_expiry_leaves_what_others_did_since() {
-        let mut shadow = Shadow::parse(b"u:x:1:0:9\n".to_vec());
-        let changes = shadow.set_expiry(&name(), Some(1));
-        for (since, after, restored) in [
-            (
-                "u:x:1:0:9:::30000:\n",
-                "u:x:1:0:9:::30000:\n",
-                Restored::ChangedSince,
-            ),
-            ("u:x:1:0:9::::\n", "u:x:1:0:9::::\n", Restored::ChangedSince),
-            ("w:x:1:0:9:::1:\n", "w:x:1:0:9:::1:\n", Restored::Gone),
-            ("u:x:1:0:9:7::1:\n", "u:x:1:0:9:7:::\n", Restored::Yes),
-        ] {
-            let mut shadow = Shadow::parse(since.as_bytes().to_vec());
-            assert_eq!(shadow.restore_expiry(&name(), &changes), [restored]);
-            assert_eq!(shadow.to_bytes(), after.as_bytes());
-        }
-        let mut forged = changes.clone();
-        forged[0].previous = b"\nroot::0:0".to_vec();
-        assert_eq!(
-            shadow.restore_expiry(&name(), &forged),
-            [Restored::ChangedSince]
-        );
     }
 
     #[test]

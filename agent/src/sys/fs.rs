@@ -5,6 +5,7 @@
 //! renameat2(2).
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -29,6 +30,17 @@ pub enum FileKind {
     Symlink,
     /// A FIFO, a socket or a device.
     Special,
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Regular => "a regular file",
+            Self::Directory => "a directory",
+            Self::Symlink => "a symbolic link",
+            Self::Special => "a FIFO, socket or device",
+        })
+    }
 }
 
 /// What stat(2) says of a file, as far as anybody here asks.
@@ -216,6 +228,15 @@ pub enum Guarded {
     Immutable,
     /// `+a`: it can only grow; no name in such a directory can be taken away.
     AppendOnly,
+}
+
+impl fmt::Display for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Immutable => "immutable (+i)",
+            Self::AppendOnly => "append-only (+a)",
+        })
+    }
 }
 
 /// Whether an open file or directory (not a mere handle) is guarded; a file system that knows no

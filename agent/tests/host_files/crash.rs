@@ -199,6 +199,39 @@ fn refused_at_any_call_it_is_said_and_nothing_is_left_behind() {
     }
 }
 
+/// Processes that edit the same files at once: nobody's edit is lost, nobody fails.
+#[test]
+fn competing_edits_all_count() {
+    let host = Host::new();
+    let edit_ten_times = || {
+        for _ in 0..10 {
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "crash::the_edit", "--test-threads=1"])
+                .env(ROOT, &host.dir)
+                .stdout(std::process::Stdio::null())
+                .status();
+            assert!(status.unwrap().success());
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(edit_ten_times);
+        }
+    });
+    for path in ["/etc/passwd", "/etc/shadow"] {
+        let edits = host
+            .text(path)
+            .bytes()
+            .take_while(|byte| *byte == b'#')
+            .count();
+        assert_eq!(edits, 40, "{path}");
+    }
+    assert_eq!(
+        host.names("/etc"),
+        ".pwd.lock group gshadow passwd passwd- shadow shadow-"
+    );
+}
+
 /// What the module page of `replace` says: one fsync for each file, one for their directory, and
 /// each file synced before any takes its name.
 #[test]
@@ -236,9 +269,10 @@ fn the_calls_of_an_edit_are_those_that_are_documented() {
     assert_eq!(
         calls,
         [
-            "linkat", "linkat", // passwd.lock, shadow.lock
-            "fsync", "fsync", // the new files
+            "fsync", "fsync",  // the new files
+            "linkat", // passwd.lock
             "linkat", "renameat", "renameat", // passwd- and passwd
+            "linkat",   // shadow.lock
             "linkat", "renameat", "renameat", // shadow- and shadow
             "fsync",    // the directory
         ],

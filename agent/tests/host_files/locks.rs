@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use rescind_agent::host::lock::{AccountFile, AccountLock, LockError};
 
+use rescind_agent::host::replace::{ReplaceError, replace_account_file};
+
 use crate::host::Host;
 
 const SHORT: Duration = Duration::from_millis(60);
@@ -17,25 +19,31 @@ fn holder_of(refused: Result<AccountLock<'_>, LockError>) -> (String, Option<u32
 }
 
 #[test]
-fn both_locks_are_taken_and_given_back() {
+fn the_lock_is_taken_for_some_files_and_given_back() {
+    use AccountFile::*;
     let host = Host::new();
     {
-        use AccountFile::*;
         let lock = AccountLock::acquire(&host.root, &[Shadow, Passwd, Shadow], SHORT).unwrap();
         assert!(lock.covers(Shadow) && lock.covers(Passwd) && !lock.covers(Group));
-        assert_eq!(
-            host.names("/etc"),
-            ".pwd.lock group gshadow passwd passwd.lock shadow shadow.lock"
-        );
-        assert_eq!(
-            host.text("/etc/shadow.lock"),
-            format!("{}\0", std::process::id())
-        );
         let second = AccountLock::acquire(&host.root, &[Passwd], SHORT);
         assert_eq!(holder_of(second).0, "/etc/.pwd.lock");
+        let file = lock.read(Shadow).unwrap();
+        // Somebody who knows only this lock comes between.
+        host.write("/etc/shadow.lock", "1", 0o600);
+        match replace_account_file(&lock, Shadow, &file.stamp, b"new") {
+            Err(ReplaceError::Locked(LockError::Busy { holder, .. })) => {
+                assert_eq!(holder, Some(1))
+            }
+            other => panic!("{other:?}"),
+        }
+        fs::remove_file(host.real("/etc/shadow.lock")).unwrap();
+        replace_account_file(&lock, Shadow, &file.stamp, b"new").unwrap();
     }
-    assert_eq!(host.names("/etc"), ".pwd.lock group gshadow passwd shadow");
-    AccountLock::acquire(&host.root, &[AccountFile::Passwd], SHORT).unwrap();
+    assert_eq!(
+        host.names("/etc"),
+        ".pwd.lock group gshadow passwd shadow shadow-"
+    );
+    AccountLock::acquire(&host.root, &[Passwd], SHORT).unwrap();
 }
 
 #[test]
@@ -65,8 +73,13 @@ fn a_lock_of_the_dead_is_removed_and_one_of_the_living_is_not() {
         0o600,
     );
     host.write(&format!("/etc/passwd.{}", std::process::id()), "", 0o600);
-    drop(take().unwrap());
-    assert_eq!(host.names("/etc"), ".pwd.lock group gshadow passwd shadow");
+    let lock = take().unwrap();
+    let seen = lock.read(AccountFile::Passwd).unwrap().stamp;
+    replace_account_file(&lock, AccountFile::Passwd, &seen, b"new").unwrap();
+    assert_eq!(
+        host.names("/etc"),
+        ".pwd.lock group gshadow passwd passwd- shadow"
+    );
 }
 
 #[test]
