@@ -203,7 +203,7 @@ impl Patience {
         }
         sleep(self.step.get().min(left));
         self.step
-            .set((self.step.get() * 2).min(Duration::from_millis(50)));
+            .set((self.step.get() * 2).min(Duration::from_millis(10)));
         true
     }
 }
