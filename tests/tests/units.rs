@@ -122,7 +122,7 @@ fn root_half_can_work(host: &Host) {
         say sh -c 'echo 1 >/proc/sys/kernel/sysrq'
         say mount -t tmpfs none /mnt
         say unshare --user true
-        say sh -c 'ip link 2>&1 | grep eth0'
+        say grep eth0 /proc/self/net/dev
         say chmod u+s /var/lib/rescind-agent/x
     "#;
     let printed = inside(host, "rescind-agent", script);

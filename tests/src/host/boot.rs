@@ -180,6 +180,8 @@ impl Host {
                 "--network-namespace-path=/run/netns/{}",
                 self.slot.name()
             ))
+            // A real host has it, and without it systemd cannot give a unit a network of its own.
+            .arg("--capability=CAP_NET_ADMIN")
             .arg("--boot")
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())
