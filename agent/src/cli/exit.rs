@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// As asked.
     Ok = 0,
+    /// An order ended otherwise than as asked; what it printed says how.
+    OtherOutcome = 3,
     /// EX_USAGE: the command line makes no sense.
     Usage = 64,
     /// EX_DATAERR: what was given is not what it should be: a token, an order.
@@ -26,6 +28,14 @@ pub enum Exit {
     NoPermission = 77,
     /// EX_CONFIG: the configuration is wrong, or this host is not enrolled.
     Config = 78,
+}
+
+impl Exit {
+    /// This end, with the reason on standard error.
+    pub fn because(self, reason: impl std::fmt::Display) -> Self {
+        eprintln!("rescind-agent: {reason}");
+        self
+    }
 }
 
 impl From<Exit> for ExitCode {

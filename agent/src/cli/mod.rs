@@ -9,8 +9,14 @@ pub mod enrol;
 pub mod exit;
 /// `link`: the network half.
 pub mod link;
+/// `status`, `orders`, `paths`, `inventory`, `evidence`, `apply`: asked on the host itself.
+pub mod local;
 /// Where log lines go and how they look.
 pub mod logging;
+/// `run`: the root half.
+pub mod run;
+/// Tables for people.
+mod table;
 
 use clap::{Parser, Subcommand};
 
@@ -26,8 +32,15 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
     Link(link::Args),
     Enrol(enrol::Args),
+    Status(local::Status),
+    Orders(local::Orders),
+    Paths(local::Paths),
+    Inventory(local::Inventory),
+    Evidence(local::Evidence),
+    Apply(local::Apply),
     CheckConfig(check_config::Args),
 }
 
@@ -35,7 +48,14 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Exit {
         match self.command {
+            Command::Run(args) => run::run(&args),
             Command::Link(args) => link::run(&args),
+            Command::Status(args) => args.run(),
+            Command::Orders(args) => args.run(),
+            Command::Paths(args) => args.run(),
+            Command::Inventory(args) => args.run(),
+            Command::Evidence(args) => args.run(),
+            Command::Apply(args) => args.run(),
             Command::Enrol(args) => enrol::run(args),
             Command::CheckConfig(args) => check_config::run(&args),
         }

@@ -1,1 +1,251 @@
-//! See the crate's module list.
+//! The root half: it owns the store, the orders and every change, and has no network.
+//!
+//! Threads carry things to one worker and from it; the worker alone decides and edits, one piece
+//! of work after the other, never cancelled half-way.
+
+/// The local command line's door.
+pub mod admin;
+/// The Unix sockets and who may connect to them.
+mod listen;
+/// The connection to the control plane.
+mod uplink;
+/// File watches.
+mod watch;
+/// What the worker can be given to do.
+mod work;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use crate::config::layout;
+use crate::daemon::uplink::Uplink;
+use crate::daemon::watch::Watch;
+use crate::daemon::work::{ConnectionId, Work};
+use crate::orders::{Engine, Look};
+use crate::sys::{service, signals};
+
+/// Pieces of work waiting for the worker.
+const WORK_MAX: usize = 256;
+/// How long after a change the watch list is brought up to date at the latest.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Why the root half cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The engine could not be opened.
+    #[error(transparent)]
+    Engine(#[from] crate::orders::EngineError),
+    /// A socket could not be made.
+    #[error("cannot listen on {path}: {source}")]
+    Listen {
+        /// The socket.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A thread or the signal handling could not be set up.
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(root: &Path, mut engine: Engine, survey_every: Duration) -> Result<(), DaemonError> {
+    let (work, queue) = sync_channel(WORK_MAX);
+    // Before any other thread starts, so that all of them inherit the mask.
+    let signals = signals::block_termination()?;
+    spawn("signals", {
+        let work = work.clone();
+        move || {
+            signals.wait();
+            let _ = work.send(Work::Stop);
+        }
+    })?;
+    listen::start(root, &work)?;
+    let watch = match Watch::start(work.clone()) {
+        Ok(watch) => Some(watch),
+        Err(error) => {
+            // Out of inotify instances, or a kernel without: the survey alone holds then.
+            tracing::warn!(%error, "files cannot be watched; changes are found by the survey only");
+            None
+        }
+    };
+    engine.finish_what_was_begun()?;
+    tell("READY=1");
+    tracing::info!(
+        store = %layout::agent_dir(root).display(),
+        standing = engine.standing_ids().len(),
+        "ready"
+    );
+    let mut worker = Worker {
+        engine,
+        watch,
+        uplink: None,
+        connections: 0,
+        work,
+        survey_every,
+        next_survey: Instant::now(),
+    };
+    worker.run(&queue);
+    tell("STOPPING=1");
+    Ok(())
+}
+
+struct Worker {
+    engine: Engine,
+    watch: Option<Watch>,
+    uplink: Option<Uplink>,
+    connections: u64,
+    work: SyncSender<Work>,
+    survey_every: Duration,
+    next_survey: Instant,
+}
+
+impl Worker {
+    fn run(&mut self, queue: &Receiver<Work>) {
+        // The first survey is due at once: whatever happened while nobody looked.
+        loop {
+            let idle_for = self
+                .next_survey
+                .saturating_duration_since(Instant::now())
+                .min(IDLE);
+            let piece = match queue.try_recv() {
+                Ok(piece) => Ok(piece),
+                Err(_) => {
+                    self.when_nothing_waits();
+                    queue.recv_timeout(idle_for)
+                }
+            };
+            match piece {
+                Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(piece) => self.take(piece),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.carry_out_accepted();
+            self.look_again();
+            self.push_evidence();
+        }
+    }
+
+    fn take(&mut self, piece: Work) {
+        match piece {
+            Work::LinkUp(stream) => {
+                // One connection at a time: the newest, as after a restart of the link.
+                self.connections += 1;
+                let id = ConnectionId(self.connections);
+                let Some(hello) = self.engine.hello() else {
+                    tracing::info!("the link connected, but this host is not enrolled");
+                    return;
+                };
+                match Uplink::start(id, stream, self.work.clone(), hello.into()) {
+                    Ok(uplink) => self.uplink = Some(uplink),
+                    Err(error) => tracing::warn!(%error, "the link's connection could not be used"),
+                }
+            }
+            Work::Frame(id, frame) => {
+                let Some(uplink) = self.uplink.as_mut().filter(|uplink| uplink.id == id) else {
+                    return;
+                };
+                if let Err(error) = uplink.handle(&mut self.engine, &frame) {
+                    tracing::warn!(%error, "connection dropped");
+                    self.uplink = None;
+                }
+            }
+            Work::LinkDown(id) => {
+                if self.uplink.as_ref().is_some_and(|uplink| uplink.id == id) {
+                    self.uplink = None;
+                }
+            }
+            Work::Admin(request, reply) => {
+                let _ = reply.send(admin::answer(&mut self.engine, request));
+            }
+            Work::Changed | Work::Stop => {}
+        }
+    }
+
+    /// Carries out what was accepted, one order after the other, evidence going out in between.
+    fn carry_out_accepted(&mut self) {
+        while let Some(id) = self.engine.next_accepted() {
+            self.push_evidence();
+            match self.engine.carry_out(id) {
+                Ok(outcome) => tracing::info!(
+                    order = %id,
+                    verdict = ?outcome.verdict,
+                    reason = outcome.reason,
+                    took_us = outcome.took_us,
+                    "order concluded"
+                ),
+                // It stays unfinished in the journal and is taken up again by the next survey.
+                Err(error) => tracing::error!(order = %id, %error, "order not concluded"),
+            }
+            self.push_evidence();
+        }
+    }
+
+    /// Holds: at once where a watch saw something, everywhere when the survey is due.
+    fn look_again(&mut self) {
+        let mut look = None;
+        if let Some(hints) = self.watch.as_ref().map(Watch::take) {
+            if hints.lost {
+                look = Some(Look::Everywhere);
+            } else if !hints.paths.is_empty() {
+                look = Some(Look::At(hints.paths));
+            }
+        }
+        if Instant::now() >= self.next_survey {
+            self.next_survey = Instant::now() + spread(self.survey_every);
+            look = Some(Look::Everywhere);
+        }
+        let Some(look) = look else { return };
+        if let Err(error) = self.engine.hold(&look) {
+            tracing::error!(%error, "standing orders could not be checked");
+        }
+    }
+
+    /// What may wait until no order does.
+    fn when_nothing_waits(&mut self) {
+        if let Err(error) = self.engine.confirm_concluded() {
+            tracing::error!(%error, "the host's own tools could not be asked");
+        }
+        if let Err(error) = self.engine.tidy() {
+            tracing::error!(%error, "the store could not be tidied");
+        }
+        if let Some(watch) = &mut self.watch
+            && let Some(directories) = self.engine.directories_to_watch()
+        {
+            watch.set(directories);
+        }
+        self.push_evidence();
+    }
+
+    fn push_evidence(&mut self) {
+        if let Some(uplink) = &mut self.uplink
+            && let Err(error) = uplink.push_evidence(&self.engine)
+        {
+            tracing::warn!(%error, "connection dropped");
+            self.uplink = None;
+        }
+    }
+}
+
+/// An interval with up to a tenth of jitter, so that a fleet does not survey in step.
+fn spread(interval: Duration) -> Duration {
+    let mut byte = [0];
+    rescind_protocol::sign::fill_random(&mut byte);
+    interval + interval.mul_f64(f64::from(byte[0]) / 2550.0)
+}
+
+/// Tells the service manager; that it does not listen is no reason to stop.
+fn tell(state: &str) {
+    if let Err(error) = service::notify(state) {
+        tracing::warn!(%error, state, "the service manager could not be told");
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .stack_size(128 * 1024)
+        .spawn(body)
+        .map(drop)
+}

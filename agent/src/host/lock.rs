@@ -18,6 +18,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use minicbor::{Decode, Encode};
+
 use super::link_lock::{self, LinkLock, Patience};
 use super::root::{HostRoot, ReadError, SystemFile};
 use crate::sys::fs::{self, FileKind, Guarded};
@@ -27,15 +29,20 @@ use crate::sys::lock::{self as flock, LockAnswer};
 pub const ACCOUNT_FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// A file that these locks guard, in the order in which they are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
 pub enum AccountFile {
     /// `/etc/passwd`
+    #[n(0)]
     Passwd,
     /// `/etc/shadow`
+    #[n(1)]
     Shadow,
     /// `/etc/group`
+    #[n(2)]
     Group,
     /// `/etc/gshadow`
+    #[n(3)]
     Gshadow,
 }
 

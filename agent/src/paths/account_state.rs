@@ -87,6 +87,7 @@ pub fn check_password(account: &Account, checks: &mut Checks) {
         PasswordState::Unusable => {
             checks.closed(format!("no password can match the password field{at}"))
         }
+        PasswordState::Unknown => checks.unknown("shadow(5) could not be read"),
         PasswordState::Missing => {
             checks.closed("there is no password: shadow(5) has no line for the account")
         }

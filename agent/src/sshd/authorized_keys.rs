@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use minicbor::{Decode, Encode};
 use rescind_protocol::name::{Digest, KeyFingerprint};
 
 use super::key_line::{Entry, KeyLine};
@@ -16,11 +17,14 @@ pub struct KeyFile {
 }
 
 /// A line that was taken out.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
 pub struct RemovedLine {
     /// The line it was, from 1.
+    #[n(0)]
     pub line: u32,
     /// Its bytes, line feed included where it had one. They can hold secrets.
+    #[cbor(n(1), with = "minicbor::bytes")]
     pub bytes: Vec<u8>,
 }
 

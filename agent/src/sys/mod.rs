@@ -2,18 +2,18 @@
 //!
 //! Everything here says what the kernel said and decides nothing.
 
-/// Files and directories by descriptor: opened one component at a time, checked, renamed, synced.
-pub mod fs;
-/// The write lock on a file that lckpwdf(3) takes, and whether a process is alive.
-pub mod lock;
-/// Extended attributes, which also are access control lists and security labels.
-pub mod xattr;
 /// File calls relative to an open directory, for walking paths that others may change meanwhile.
 pub mod at;
+/// Files and directories by descriptor: opened one component at a time, checked, renamed, synced.
+pub mod fs;
 /// Becoming another user: for a moment (effective ids) or for good.
 pub mod ids;
+/// The write lock on a file that lckpwdf(3) takes, and whether a process is alive.
+pub mod lock;
 /// Signals, pidfds, limits and waiting.
 pub mod process;
+/// Extended attributes, which also are access control lists and security labels.
+pub mod xattr;
 
 pub use nix::errno::Errno;
 
@@ -26,5 +26,13 @@ pub mod service;
 
 /// The host's clocks.
 pub mod clock;
+/// Asking another program.
+pub mod command;
 /// Making files stay: space set aside, and directories on the disk.
 pub mod durable;
+/// Waiting for the signals that end a daemon.
+pub mod signals;
+/// Unix sockets: who is at the other end.
+pub mod sockets;
+/// The time zone of this machine.
+pub mod zone;

@@ -1,0 +1,346 @@
+//! `status`, `orders`, `paths`, `inventory`, `apply`: what an administrator asks on the host itself.
+//!
+//! A running agent is asked over its socket. Where none runs, or for a root directory that is not
+//! booted, the same answer is computed here.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use rescind_protocol::name::{AccountName, OrderId};
+use rescind_protocol::order::ORDER_BYTES_MAX;
+use serde_json::Value;
+
+use crate::cli::exit::Exit;
+use crate::cli::table::{Table, text};
+use crate::config::layout;
+use crate::daemon::admin::{self, AskError, Request};
+use crate::orders::Engine;
+
+/// Options that all of these commands share.
+#[derive(Debug, Clone, Args)]
+pub struct Where {
+    /// Work on the host below this directory, which is not booted (an image, a rescue mount)
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How the agent is doing: running, enrolled, orders in force, evidence
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rescind-agent status --json")]
+pub struct Status {
+    #[command(flatten)]
+    at: Where,
+}
+
+/// The orders this host knows, or one of them with its history
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rescind-agent orders\n  \
+                        rescind-agent orders 01932c07-7c1e-7b9a-9b53-8f6f3c0c9a11")]
+pub struct Orders {
+    /// One order
+    order: Option<OrderId>,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// Every way in: account, mechanism, open or closed or unknown, why, and where it is configured
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rescind-agent paths --account alice\n  \
+                        rescind-agent paths --root /mnt/image --json")]
+pub struct Paths {
+    /// Only this account's
+    #[arg(long)]
+    account: Option<AccountName>,
+    /// Only those that are open or unknown
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// The accounts of this host, each with how many ways in are open
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rescind-agent inventory --json")]
+pub struct Inventory {
+    #[command(flatten)]
+    at: Where,
+}
+
+/// The evidence this host keeps, checked as a chain: what was ordered, changed and seen
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rescind-agent evidence --last 20\n  \
+                        rescind-agent evidence --json > evidence.json\n\n\
+                        Exit status: 0 the chain is whole, 3 it is not.")]
+pub struct Evidence {
+    /// Only so many of the latest records
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    last: u64,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// Apply a signed order from a file (`-`: standard input), for hosts that no network reaches
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rescind-agent apply order.rescind --dry-run\n  \
+                        rescind-agent apply order.rescind --root /mnt/image\n\n\
+                        Exit status: 0 verified or nothing to change, 3 any other outcome, 65 not accepted."
+)]
+pub struct Apply {
+    /// The order, as `rescind order export` wrote it
+    file: PathBuf,
+    /// Show what would be changed, as a diff, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    at: Where,
+}
+
+impl Status {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        show(&self.at, Request::Status, |status| {
+            let mut table = Table::new(&[]);
+            for (key, value) in status.as_object().into_iter().flatten() {
+                table.row(&[key.replace('_', " "), text(value)]);
+            }
+            table.print();
+            Exit::Ok
+        })
+    }
+}
+
+impl Orders {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        let one = self.order.is_some();
+        show(&self.at, Request::Orders { order: self.order }, |answer| {
+            if one {
+                print_history(answer);
+            } else {
+                let mut table =
+                    Table::new(&["order", "action", "subject", "state", "asked by", "ticket"]);
+                for order in answer.as_array().into_iter().flatten() {
+                    table.row(
+                        &["order", "action", "subject", "state", "asked_by", "ticket"]
+                            .map(|k| text(&order[k])),
+                    );
+                }
+                table.print();
+            }
+            Exit::Ok
+        })
+    }
+}
+
+impl Paths {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        let request = Request::Paths {
+            account: self.account,
+        };
+        show_filtered(
+            &self.at,
+            request,
+            |path| !self.open || path["state"] != "closed",
+            |paths| {
+                let mut table = Table::new(&["account", "mechanism", "state", "why", "where"]);
+                for path in paths.as_array().into_iter().flatten() {
+                    let source = match (&path["source"]["file"], &path["source"]["line"]) {
+                        (Value::String(file), Value::Number(line)) => format!("{file}:{line}"),
+                        (Value::String(file), _) => file.clone(),
+                        _ => String::new(),
+                    };
+                    let mechanism = text(&path["mechanism"]).replace('_', " ");
+                    table.row(&[
+                        text(&path["account"]),
+                        mechanism,
+                        text(&path["state"]),
+                        text(&path["reason"]),
+                        source,
+                    ]);
+                }
+                table.print();
+                Exit::Ok
+            },
+        )
+    }
+}
+
+impl Inventory {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        show(&self.at, Request::Inventory, |accounts| {
+            let mut table = Table::new(&[
+                "account", "uid", "password", "expires", "shell", "keys", "open", "unknown",
+            ]);
+            for account in accounts.as_array().into_iter().flatten() {
+                table.row(
+                    &[
+                        "account", "uid", "password", "expires", "shell", "keys", "open", "unknown",
+                    ]
+                    .map(|k| text(&account[k])),
+                );
+            }
+            table.print();
+            Exit::Ok
+        })
+    }
+}
+
+impl Evidence {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        show(&self.at, Request::Evidence { last: self.last }, |answer| {
+            let mut table = Table::new(&["record", "at", "event", "order", "detail"]);
+            for record in answer["records"].as_array().into_iter().flatten() {
+                table.row(&["record", "at", "event", "order", "detail"].map(|k| text(&record[k])));
+            }
+            table.print();
+            println!("evidence key {}", text(&answer["evidence_key"]));
+            match &answer["broken"] {
+                Value::Null => {
+                    println!("{} records checked, the chain is whole", answer["checked"]);
+                    Exit::Ok
+                }
+                broken => Exit::OtherOutcome.because(text(broken)),
+            }
+        })
+    }
+}
+
+impl Apply {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        let bytes = match read_order(&self.file) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                return Exit::Io.because(format!("{}: {error}", self.file.display()));
+            }
+        };
+        let request = Request::Apply {
+            signed: STANDARD.encode(bytes),
+            dry_run: self.dry_run,
+        };
+        let dry_run = self.dry_run;
+        show(&self.at, request, |answer| {
+            if dry_run {
+                for line in answer["diff"].as_array().into_iter().flatten() {
+                    println!("{}", text(line));
+                }
+                return Exit::Ok;
+            }
+            match &answer["outcome"] {
+                Value::Null => {
+                    Exit::Data.because(format!("not accepted: {}", text(&answer["why"])))
+                }
+                outcome => {
+                    println!(
+                        "{}: {}",
+                        text(&outcome["verdict"]),
+                        text(&outcome["reason"])
+                    );
+                    for path in outcome["paths"].as_array().into_iter().flatten() {
+                        if path["state"] != "closed" {
+                            println!(
+                                "  {} {}: {}",
+                                text(&path["state"]),
+                                text(&path["mechanism"]),
+                                text(&path["reason"])
+                            );
+                        }
+                    }
+                    for gap in outcome["gaps"].as_array().into_iter().flatten() {
+                        println!("  not read: {}", text(gap));
+                    }
+                    match outcome["verdict"].as_str() {
+                        Some("verified" | "already") => Exit::Ok,
+                        _ => Exit::OtherOutcome,
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn read_order(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = ORDER_BYTES_MAX as u64 + 1;
+    if file == Path::new("-") {
+        std::io::stdin().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(file)?
+            .take(limit)
+            .read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn print_history(order: &Value) {
+    println!(
+        "{} {} {}",
+        text(&order["order"]),
+        text(&order["action"]),
+        text(&order["subject"])
+    );
+    println!(
+        "asked by {}, ticket {}: {}",
+        text(&order["asked_by"]),
+        text(&order["ticket"]),
+        text(&order["reason"])
+    );
+    let mut table = Table::new(&["when", "what", "detail"]);
+    for event in order["history"].as_array().into_iter().flatten() {
+        table.row(&["at", "event", "detail"].map(|k| text(&event[k])));
+    }
+    table.print();
+}
+
+fn show(at: &Where, request: Request, print: impl FnOnce(&Value) -> Exit) -> Exit {
+    show_filtered(at, request, |_| true, print)
+}
+
+fn show_filtered(
+    at: &Where,
+    request: Request,
+    keep: impl Fn(&Value) -> bool,
+    print: impl FnOnce(&Value) -> Exit,
+) -> Exit {
+    let mut answer = match obtain(at.root.as_deref(), request) {
+        Ok(answer) => answer,
+        Err(message) => return Exit::Unavailable.because(message),
+    };
+    if let Value::Array(items) = &mut answer {
+        items.retain(keep);
+    }
+    if at.json {
+        println!("{answer}");
+        // The status of an order that was applied is in its exit status for programs, too.
+        return match answer["outcome"]["verdict"].as_str() {
+            None if !answer["why"].is_null() => Exit::Data,
+            None | Some("verified" | "already") => Exit::Ok,
+            Some(_) => Exit::OtherOutcome,
+        };
+    }
+    print(&answer)
+}
+
+/// Asks the running agent, or answers here when there is none.
+fn obtain(root: Option<&Path>, request: Request) -> Result<Value, String> {
+    if root.is_none() {
+        match admin::ask(&layout::admin_sock(Path::new("/")), &request) {
+            Err(AskError::NotRunning { .. }) => {}
+            Err(error) => return Err(error.to_string()),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+    let mut engine =
+        Engine::open(root.unwrap_or(Path::new("/"))).map_err(|error| error.to_string())?;
+    admin::answer(&mut engine, request)
+}

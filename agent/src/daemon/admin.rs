@@ -1,0 +1,199 @@
+//! The local command line's door: `admin.sock`, for root only.
+//!
+//! One request and one answer per connection, each a frame of JSON. The same requests are served
+//! in the asking process itself when no daemon runs (`--root`, a rescue system), so what a command
+//! prints does not depend on where it was computed.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rescind_protocol::frame::{Frame, FrameBuffer};
+use rescind_protocol::name::{AccountName, OrderId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::orders::Engine;
+
+/// Frame kinds on this socket; they share nothing with those of the control plane.
+const REQUEST: u8 = 1;
+const ANSWER_PART: u8 = 2;
+const ANSWER_END: u8 = 3;
+const ANSWER_ERROR: u8 = 4;
+/// An order to apply has its own deadline at the worker; this is for a daemon that hangs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const PART_BYTES: usize = 256 * 1024;
+
+/// What the local command line can ask.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// How the agent is doing.
+    Status,
+    /// The orders the host knows, or one of them with its history.
+    Orders {
+        /// One order, or all.
+        order: Option<OrderId>,
+    },
+    /// Access paths.
+    Paths {
+        /// One account's, or everybody's.
+        account: Option<AccountName>,
+    },
+    /// The accounts of the host, each with how many ways in are open.
+    Inventory,
+    /// The evidence, checked as a chain.
+    Evidence {
+        /// So many of the latest records.
+        last: u64,
+    },
+    /// Apply a signed order from a file, or show what it would change.
+    Apply {
+        /// The signed order, base64.
+        signed: String,
+        /// Only plan.
+        dry_run: bool,
+    },
+}
+
+/// Answers a request; used by the daemon's worker and by a command line without a daemon.
+pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
+    let text = |error: crate::orders::EngineError| error.to_string();
+    match request {
+        Request::Status => Ok(engine.status()),
+        Request::Orders { order: None } => Ok(engine.orders()),
+        Request::Orders { order: Some(id) } => engine.order(id).map_err(text),
+        Request::Paths { account } => {
+            let paths = engine.paths(account.as_ref()).map_err(text)?;
+            Ok(json!(paths))
+        }
+        Request::Evidence { last } => engine.evidence_report(last).map_err(text),
+        Request::Inventory => engine.inventory().map_err(text),
+        Request::Apply { signed, dry_run } => {
+            use base64::Engine as _;
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(&signed)
+                .map_err(|_| "the order did not survive the socket".to_owned())?;
+            if dry_run {
+                engine.dry_run(&bytes).map_err(text)
+            } else {
+                engine.apply_carried(&bytes).map_err(text)
+            }
+        }
+    }
+}
+
+/// Why a daemon could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens on the socket.
+    #[error(
+        "the agent is not running ({socket}: {source}); start it with `systemctl start rescind-agent`"
+    )]
+    NotRunning {
+        /// The socket.
+        socket: String,
+        /// What connecting said.
+        source: std::io::Error,
+    },
+    /// The conversation broke off.
+    #[error("the agent did not answer: {0}")]
+    Broken(std::io::Error),
+    /// The answer is not one.
+    #[error("the agent's answer cannot be read")]
+    Unreadable,
+    /// The agent says no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Asks the running daemon.
+pub fn ask(socket: &Path, request: &Request) -> Result<Value, AskError> {
+    let mut stream = UnixStream::connect(socket).map_err(|source| AskError::NotRunning {
+        socket: socket.display().to_string(),
+        source,
+    })?;
+    stream
+        .set_read_timeout(Some(ANSWER_TIMEOUT))
+        .map_err(AskError::Broken)?;
+    let body = serde_json::to_vec(request).map_err(|_| AskError::Unreadable)?;
+    let frame = Frame {
+        kind: REQUEST,
+        body,
+    };
+    stream
+        .write_all(&frame.to_bytes())
+        .map_err(AskError::Broken)?;
+    let mut json = Vec::new();
+    let mut frames = Frames::default();
+    loop {
+        let frame = frames.next(&mut stream).map_err(AskError::Broken)?;
+        json.extend_from_slice(&frame.body);
+        match frame.kind {
+            ANSWER_PART => {}
+            ANSWER_END => return serde_json::from_slice(&json).map_err(|_| AskError::Unreadable),
+            _ => {
+                return Err(AskError::Refused(
+                    String::from_utf8_lossy(&json).into_owned(),
+                ));
+            }
+        }
+    }
+}
+
+/// Serves one connection: reads its request, has it answered, writes the answer.
+pub fn serve(
+    mut stream: UnixStream,
+    ask_worker: impl FnOnce(Request) -> Result<Value, String>,
+) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
+    stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
+    let frame = Frames::default().next(&mut stream)?;
+    let answer = match serde_json::from_slice::<Request>(&frame.body) {
+        Ok(request) if frame.kind == REQUEST => ask_worker(request),
+        _ => {
+            Err("this agent does not know that request; is the command of another version?".into())
+        }
+    };
+    let (kind, body) = match answer {
+        Ok(value) => (ANSWER_END, value.to_string().into_bytes()),
+        Err(message) => (ANSWER_ERROR, message.into_bytes()),
+    };
+    let mut parts = body.chunks(PART_BYTES).peekable();
+    if parts.peek().is_none() {
+        return stream.write_all(&Frame { kind, body: vec![] }.to_bytes());
+    }
+    while let Some(part) = parts.next() {
+        let kind = if parts.peek().is_some() {
+            ANSWER_PART
+        } else {
+            kind
+        };
+        let body = part.to_vec();
+        stream.write_all(&Frame { kind, body }.to_bytes())?;
+    }
+    Ok(())
+}
+
+/// Frames from a stream, with what was read beyond the last one.
+#[derive(Default)]
+struct Frames(FrameBuffer);
+
+impl Frames {
+    fn next(&mut self, stream: &mut UnixStream) -> std::io::Result<Frame> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            match self.0.next_frame() {
+                Ok(Some(frame)) => return Ok(frame),
+                Ok(None) => {}
+                Err(error) => return Err(std::io::Error::other(error)),
+            }
+            match stream.read(&mut chunk)? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                count => self.0.extend(&chunk[..count]),
+            }
+        }
+    }
+}

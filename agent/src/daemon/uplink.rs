@@ -1,0 +1,223 @@
+//! The root half's end of the connection to the control plane.
+//!
+//! The link is not trusted: it can be slow, silent or hostile. Frames to it go through a bounded
+//! queue to a thread of their own; when the queue is full the connection is dropped, and nothing
+//! is lost by that, because everything it carried is in the journal.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use rescind_protocol::evidence::SealedRecord;
+use rescind_protocol::frame::{Frame, FrameBuffer};
+use rescind_protocol::message::STANDING_IDS_MAX;
+use rescind_protocol::message::{
+    Answer, Evidence, Message, OrderAck, Query, Question, StandingList,
+};
+
+use crate::daemon::work::{ConnectionId, Work};
+use crate::orders::Engine;
+
+/// Frames waiting to be written to the link.
+const QUEUE_FRAMES_MAX: usize = 64;
+/// How long one write to the link may take before the connection is given up.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of evidence in one frame.
+const EVIDENCE_FRAME_BYTES: usize = 128 * 1024;
+/// Records sent beyond what was acknowledged.
+const EVIDENCE_WINDOW_RECORDS: u64 = 4096;
+/// Bytes of an answer in one frame.
+const ANSWER_FRAME_BYTES: usize = 256 * 1024;
+
+/// Why a connection to the link ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Hangup {
+    /// The link does not take what it is sent.
+    #[error("the link takes no more frames")]
+    Stalled,
+    /// The link's end is closed.
+    #[error("the link closed the connection")]
+    Closed,
+    /// What came is not the protocol.
+    #[error("the control plane sent a message that cannot be read: {0}")]
+    Malformed(#[from] rescind_protocol::cbor::Malformed),
+    /// The journal could not be read.
+    #[error("the evidence cannot be read: {0}")]
+    Store(#[from] crate::store::StoreError),
+}
+
+/// One connection of the link.
+#[derive(Debug)]
+pub struct Uplink {
+    /// Tells this connection from earlier ones.
+    pub id: ConnectionId,
+    frames: SyncSender<Vec<u8>>,
+    stream: UnixStream,
+    /// The next record to send; `None` until the control plane said where it stands.
+    next: Option<u64>,
+    acknowledged: u64,
+}
+
+impl Uplink {
+    /// Takes over a connection: starts its two threads and sends `Hello`.
+    pub fn start(
+        id: ConnectionId,
+        stream: UnixStream,
+        work: SyncSender<Work>,
+        hello: Message,
+    ) -> std::io::Result<Self> {
+        let (frames, queue) = sync_channel::<Vec<u8>>(QUEUE_FRAMES_MAX);
+        let mut reader = stream.try_clone()?;
+        let mut writer = stream.try_clone()?;
+        writer.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        thread::Builder::new()
+            .name("link-write".into())
+            .stack_size(64 * 1024)
+            .spawn(move || {
+                while let Ok(bytes) = queue.recv() {
+                    if writer.write_all(&bytes).is_err() {
+                        break;
+                    }
+                }
+                let _ = writer.shutdown(std::net::Shutdown::Both);
+            })?;
+        thread::Builder::new()
+            .name("link-read".into())
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                read_frames(&mut reader, |frame| {
+                    work.send(Work::Frame(id, frame)).is_ok()
+                });
+                let _ = work.send(Work::LinkDown(id));
+            })?;
+        let uplink = Self {
+            id,
+            frames,
+            stream,
+            next: None,
+            acknowledged: 0,
+        };
+        // The queue of a new connection is empty, so this cannot be the one that stalls.
+        let _ = uplink.send(hello);
+        Ok(uplink)
+    }
+
+    /// Handles one frame; an order in it is accepted but not yet carried out.
+    pub fn handle(&mut self, engine: &mut Engine, frame: &Frame) -> Result<(), Hangup> {
+        let Some(message) = Message::from_frame(frame)? else {
+            return Ok(());
+        };
+        match message {
+            Message::Welcome(welcome) => {
+                self.next = Some(welcome.chain.next);
+                self.acknowledged = welcome.chain.next;
+                engine.acknowledge_evidence(welcome.chain);
+            }
+            Message::Order(order) => {
+                let receipt =
+                    engine.receive(&order.signed, rescind_protocol::evidence::Channel::Link);
+                self.send(OrderAck::from(receipt))?;
+            }
+            Message::EvidenceAck(ack) => {
+                self.acknowledged = self.acknowledged.max(ack.next);
+                engine.acknowledge_up_to(ack.next);
+            }
+            Message::StandingQuery(_) => {
+                let mut orders = engine.standing_ids();
+                orders.truncate(STANDING_IDS_MAX);
+                self.send(StandingList { orders })?;
+            }
+            Message::Query(query) => self.answer(engine, query)?,
+            // What only a host sends, or only the link handles, means nothing here.
+            _ => {}
+        }
+        self.push_evidence(engine)
+    }
+
+    /// Sends the evidence that the control plane does not have yet, as far as the window allows.
+    pub fn push_evidence(&mut self, engine: &Engine) -> Result<(), Hangup> {
+        while let Some(next) = self.next {
+            if next >= self.acknowledged + EVIDENCE_WINDOW_RECORDS {
+                return Ok(());
+            }
+            let records: Vec<SealedRecord> = engine.evidence(next, EVIDENCE_FRAME_BYTES)?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            self.next = Some(next + records.len() as u64);
+            self.send(Evidence { records })?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, engine: &mut Engine, query: Query) -> Result<(), Hangup> {
+        let Question::Paths { account } = query.what;
+        let json = match engine.paths(account.as_ref()) {
+            Ok(paths) => serde_json::to_vec(&paths).unwrap_or_else(|error| {
+                unreachable!("paths are plain data and always serialise: {error}")
+            }),
+            Err(error) => {
+                return self.send(Answer {
+                    id: query.id,
+                    json: Vec::new(),
+                    last: true,
+                    error: Some(error.to_string()),
+                });
+            }
+        };
+        let mut rest = json.as_slice();
+        loop {
+            let (piece, after) = rest.split_at(rest.len().min(ANSWER_FRAME_BYTES));
+            rest = after;
+            self.send(Answer {
+                id: query.id,
+                json: piece.to_vec(),
+                last: rest.is_empty(),
+                error: None,
+            })?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn send(&self, message: impl Into<Message>) -> Result<(), Hangup> {
+        let bytes = message.into().to_frame().to_bytes();
+        self.frames.try_send(bytes).map_err(|error| match error {
+            TrySendError::Full(_) => Hangup::Stalled,
+            TrySendError::Disconnected(_) => Hangup::Closed,
+        })
+    }
+}
+
+impl Drop for Uplink {
+    fn drop(&mut self) {
+        // Ends both threads, whatever they wait for.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Reads frames until the other end closes, sends something that is no frame, or `each` is done.
+fn read_frames(stream: &mut UnixStream, mut each: impl FnMut(Frame) -> bool) {
+    let mut buffer = FrameBuffer::default();
+    let mut chunk = [0; 16 * 1024];
+    while let Ok(count @ 1..) = stream.read(&mut chunk) {
+        buffer.extend(&chunk[..count]);
+        loop {
+            match buffer.next_frame() {
+                Ok(Some(frame)) => {
+                    if !each(frame) {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the link sent something that is not a frame");
+                    return;
+                }
+            }
+        }
+    }
+}

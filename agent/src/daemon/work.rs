@@ -1,0 +1,29 @@
+//! What the root half's one worker can be given to do: a closed list.
+
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::SyncSender;
+
+use rescind_protocol::frame::Frame;
+
+use crate::daemon::admin::Request;
+
+/// Tells one connection of the link from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionId(pub u64);
+
+/// A piece of work.
+#[derive(Debug)]
+pub enum Work {
+    /// The link has connected.
+    LinkUp(UnixStream),
+    /// A frame came over it.
+    Frame(ConnectionId, Frame),
+    /// It is gone.
+    LinkDown(ConnectionId),
+    /// The local command line asks; the answer goes into the channel.
+    Admin(Request, SyncSender<Result<serde_json::Value, String>>),
+    /// Something changed on disk; [`crate::daemon::watch::Watch::take`] says what.
+    Changed,
+    /// Finish what is begun and stop.
+    Stop,
+}

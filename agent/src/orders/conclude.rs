@@ -1,0 +1,230 @@
+//! How an order ends.
+//!
+//! An outcome that claims `verified` or `already` needs a [`Proof`], and only a fresh reading of
+//! the host that found nothing open and nothing unread makes one.
+
+use rescind_protocol::name::OrderId;
+use rescind_protocol::outcome::{Guard, OUTCOME_PATHS_MAX, Outcome, Verdict};
+use rescind_protocol::path::{AccessPath, PathState};
+
+/// What a fresh reading of the host found, after the last change.
+#[derive(Debug, Default)]
+pub struct Finding {
+    /// The paths the order is about, as they are now.
+    pub paths: Vec<AccessPath>,
+    /// What is not as ordered, though no path may be open through it.
+    pub undone: Vec<String>,
+    /// What could not be read.
+    pub gaps: Vec<String>,
+}
+
+/// A reading that found the host as ordered, with nothing open, unknown or unread. It cannot be
+/// made from anything else.
+#[derive(Debug)]
+pub struct Proof {
+    paths: Vec<AccessPath>,
+}
+
+impl Finding {
+    /// The proof, if this reading is one.
+    fn into_proof(self) -> Result<Proof, Self> {
+        let shut = self
+            .paths
+            .iter()
+            .all(|path| path.state == PathState::Closed);
+        if shut && self.undone.is_empty() && self.gaps.is_empty() {
+            Ok(Proof { paths: self.paths })
+        } else {
+            Err(self)
+        }
+    }
+}
+
+/// Ends an order with what a fresh reading found.
+pub fn from_finding(
+    order: OrderId,
+    finding: Finding,
+    changed: bool,
+    as_ordered: &str,
+    took_us: u64,
+) -> Outcome {
+    match finding.into_proof() {
+        Ok(proof) => proved(order, proof, changed, as_ordered, took_us),
+        Err(finding) => short_of_it(order, finding, took_us),
+    }
+}
+
+fn proved(order: OrderId, proof: Proof, changed: bool, reason: &str, took_us: u64) -> Outcome {
+    let verdict = if changed {
+        Verdict::Verified
+    } else {
+        Verdict::Already
+    };
+    outcome(
+        order,
+        verdict,
+        None,
+        reason.to_owned(),
+        proof.paths,
+        vec![],
+        took_us,
+    )
+}
+
+fn short_of_it(order: OrderId, finding: Finding, took_us: u64) -> Outcome {
+    let count = |state| {
+        finding
+            .paths
+            .iter()
+            .filter(|path| path.state == state)
+            .count()
+    };
+    let (open, unknown) = (count(PathState::Open), count(PathState::Unknown));
+    let Finding {
+        paths,
+        undone,
+        mut gaps,
+    } = finding;
+    let (verdict, reason) = if open > 0 || !undone.is_empty() {
+        let mut reason = format!("{open} ways in still open");
+        for what in &undone {
+            reason.push_str("; ");
+            reason.push_str(what);
+        }
+        (Verdict::Partial, reason)
+    } else {
+        let reason = format!(
+            "changed as ordered, but {} could not be told",
+            unknown + gaps.len()
+        );
+        (Verdict::Unverified, reason)
+    };
+    gaps.truncate(64);
+    outcome(order, verdict, None, reason, paths, gaps, took_us)
+}
+
+/// Ends an order that a guard would not let happen.
+pub fn refused(order: OrderId, guard: Guard, reason: String, took_us: u64) -> Outcome {
+    outcome(
+        order,
+        Verdict::Refused,
+        Some(guard),
+        reason,
+        vec![],
+        vec![],
+        took_us,
+    )
+}
+
+/// Ends an order that this host cannot carry out.
+pub fn impossible(order: OrderId, reason: String, took_us: u64) -> Outcome {
+    outcome(
+        order,
+        Verdict::Impossible,
+        None,
+        reason,
+        vec![],
+        vec![],
+        took_us,
+    )
+}
+
+fn outcome(
+    order: OrderId,
+    verdict: Verdict,
+    guard: Option<Guard>,
+    reason: String,
+    mut paths: Vec<AccessPath>,
+    gaps: Vec<String>,
+    took_us: u64,
+) -> Outcome {
+    // What is open comes first, so that it is never among what is left out.
+    paths.sort_by_key(|path| match path.state {
+        PathState::Open => 0,
+        PathState::Unknown => 1,
+        PathState::Closed => 2,
+    });
+    let left_out = paths.len().saturating_sub(OUTCOME_PATHS_MAX);
+    paths.truncate(OUTCOME_PATHS_MAX);
+    Outcome {
+        order,
+        verdict,
+        guard,
+        reason,
+        paths,
+        paths_left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
+        gaps,
+        took_us,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rescind_protocol::path::Mechanism;
+
+    use super::*;
+
+    const ORDER: OrderId = OrderId::from_bytes([7; 16]);
+
+    fn path(state: PathState) -> AccessPath {
+        AccessPath {
+            account: "alice".parse().unwrap(),
+            uid: 1000,
+            mechanism: Mechanism::SshPublicKey,
+            state,
+            reason: String::new(),
+            source: None,
+            fingerprint: None,
+        }
+    }
+
+    #[test]
+    fn verified_needs_everything_closed_done_and_read() {
+        use PathState::{Closed, Open, Unknown};
+        let gap = || vec!["/home/alice: hung".to_owned()];
+        for (states, undone, gaps, changed, want) in [
+            (vec![Closed], vec![], vec![], true, Verdict::Verified),
+            (vec![Closed], vec![], vec![], false, Verdict::Already),
+            (vec![], vec![], vec![], true, Verdict::Verified),
+            (vec![Closed, Open], vec![], vec![], true, Verdict::Partial),
+            (
+                vec![Closed, Unknown],
+                vec![],
+                vec![],
+                true,
+                Verdict::Unverified,
+            ),
+            (vec![Closed], vec![], gap(), true, Verdict::Unverified),
+            (vec![Closed], vec![], gap(), false, Verdict::Unverified),
+            (
+                vec![Closed],
+                vec!["no".to_owned()],
+                vec![],
+                true,
+                Verdict::Partial,
+            ),
+            (vec![Open, Unknown], vec![], gap(), true, Verdict::Partial),
+        ] {
+            let finding = Finding {
+                paths: states.iter().map(|state| path(*state)).collect(),
+                undone,
+                gaps,
+            };
+            let outcome = from_finding(ORDER, finding, changed, "as ordered", 1);
+            assert_eq!(outcome.verdict, want, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_open_is_never_left_out() {
+        let mut paths = vec![path(PathState::Closed); OUTCOME_PATHS_MAX];
+        paths.push(path(PathState::Open));
+        let finding = Finding {
+            paths,
+            ..Finding::default()
+        };
+        let outcome = from_finding(ORDER, finding, true, "", 1);
+        assert_eq!(outcome.paths[0].state, PathState::Open);
+        assert_eq!(outcome.paths_left_out, 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! Asking the host's own deciders whether they see what we see.
+//!
+//! An outcome rests on our own reading. These are second opinions, by other code, given a moment
+//! later: the name service (which may cache), sshd's own reading of its configuration, and the PAM
+//! account stack. A disagreement does not change the outcome, it is recorded beside it.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use rescind_protocol::evidence::Confirmation;
+use rescind_protocol::name::AccountName;
+
+use crate::host::expiry::DISABLED_DAY;
+use crate::sys::command::{NoAnswer, ask};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Asks whether the account is closed.
+pub fn closed(account: &AccountName, key_files: &[String]) -> Vec<Confirmation> {
+    vec![
+        name_service(account),
+        sshd(account, key_files),
+        account_stack(account),
+    ]
+}
+
+/// Whether the name service knows an account that passwd(5) does not.
+pub fn served_by_directory(account: &AccountName) -> bool {
+    let arguments = ["passwd", "--", account.as_str()].map(OsStr::new);
+    ask("getent", &arguments, DEADLINE).is_ok_and(|answer| answer.status.success())
+}
+
+/// `getent shadow`: what programs of this host get to see, caches included.
+fn name_service(account: &AccountName) -> Confirmation {
+    let arguments = ["shadow", "--", account.as_str()];
+    opinion("getent", &arguments, |status, stdout| {
+        let line = stdout.split(|byte| *byte == b'\n').next()?;
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+        if status != Some(0) || fields.len() < 8 {
+            return Some((false, "no shadow entry".into()));
+        }
+        let locked = !matches!(fields[1].first(), None | Some(b'$' | b'_' | b'.' | b'/'))
+            && !fields[1][0].is_ascii_alphanumeric();
+        let expired = fields[7] == DISABLED_DAY.to_string().as_bytes();
+        let word = |yes, this: &str, that: &str| if yes { this } else { that }.to_owned();
+        let answer = format!(
+            "{}, {}",
+            word(locked, "locked", "not locked"),
+            word(expired, "expired", "not expired")
+        );
+        Some((locked && expired, answer))
+    })
+}
+
+/// `sshd -T`: the key files sshd itself would read, all of which were looked at.
+fn sshd(account: &AccountName, key_files: &[String]) -> Confirmation {
+    let connection = format!("user={account},host=localhost,addr=127.0.0.1");
+    opinion("sshd", &["-T", "-C", &connection], |status, stdout| {
+        if status != Some(0) {
+            return None;
+        }
+        let stdout = String::from_utf8_lossy(stdout);
+        let line = stdout
+            .lines()
+            .find_map(|line| line.strip_prefix("authorizedkeysfile "))?;
+        let unseen = line
+            .split(' ')
+            .filter(|file| *file != "none" && !key_files.iter().any(|seen| seen.ends_with(*file)))
+            .count();
+        Some((unseen == 0, format!("authorizedkeysfile {line}")))
+    })
+}
+
+/// `su` from root: PAM asks root for no password and the account stack whether the account may.
+fn account_stack(account: &AccountName) -> Confirmation {
+    let arguments = ["-s", "/bin/true", "--", account.as_str()];
+    opinion("su", &arguments, |status, _| {
+        let refused = status != Some(0);
+        let answer = if refused { "refused" } else { "let in" };
+        Some((refused, answer.into()))
+    })
+}
+
+/// Asks one tool; `read` says whether it agrees and what it said, or that it cannot be told.
+fn opinion(
+    program: &str,
+    arguments: &[&str],
+    read: impl FnOnce(Option<i32>, &[u8]) -> Option<(bool, String)>,
+) -> Confirmation {
+    let tool = format!("{program} {}", arguments.join(" "));
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+    let (agrees, answer) = match ask(program, &arguments, DEADLINE) {
+        Ok(answer) => match read(answer.status.code(), &answer.stdout) {
+            Some((agrees, said)) => (Some(agrees), said),
+            None => (None, format!("no usable answer ({})", answer.status)),
+        },
+        Err(error @ (NoAnswer::Missing(_) | NoAnswer::Late { .. } | NoAnswer::Io { .. })) => {
+            (None, error.to_string())
+        }
+    };
+    Confirmation {
+        tool,
+        agrees,
+        answer,
+    }
+}

@@ -1,0 +1,349 @@
+//! From an accepted order to its outcome: plan, guard, apply, verify, conclude.
+
+use rescind_protocol::evidence::Event;
+use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
+use rescind_protocol::order::Action;
+use rescind_protocol::outcome::Outcome;
+use rescind_protocol::path::{AccessPath, PathState};
+
+use crate::host::lock::AccountLock;
+use crate::orders::conclude::{self, Finding};
+use crate::orders::guards::{self, Refusal};
+use crate::orders::host::{ChangeError, Host, HostError};
+use crate::orders::kept::Kept;
+use crate::orders::plan::{self, Change, Plan, Seen};
+use crate::orders::reading::Reading;
+use crate::orders::{Engine, EngineError, confirm, reach};
+
+/// How often an order is planned anew because somebody changed a file meanwhile.
+const ROUNDS_MAX: usize = 5;
+
+/// What applying an order came to, before it is verified.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Whether anything was changed, now or by an attempt that was cut off.
+    pub changed: bool,
+    /// Changes that could not be made, and why.
+    pub failures: Vec<String>,
+}
+
+impl Engine {
+    /// Carries out an accepted order to its outcome, which is on disk when this returns.
+    pub fn carry_out(&mut self, id: OrderId) -> Result<Outcome, EngineError> {
+        let action = self.signed(id)?.order().action.clone();
+        if let Err(refusal) = guards::ceiling(&action, &self.config.ceiling) {
+            return self.refuse(id, refusal);
+        }
+        match &action {
+            Action::Release { order } => self.release(id, *order),
+            _ => self.enforce(id, &action),
+        }
+    }
+
+    fn enforce(&mut self, id: OrderId, action: &Action) -> Result<Outcome, EngineError> {
+        // What was begun was allowed when it began; half an order is worse than either end.
+        let begun = self
+            .store
+            .state()
+            .order(id)
+            .is_some_and(|order| !order.planned.is_empty());
+        if !begun {
+            if let Some(why) = self.served_elsewhere(action)? {
+                let took = self.since_accepted(id);
+                return self.conclude(conclude::impossible(id, why, took));
+            }
+            let reach = reach::of(self, action)?;
+            if let Err(refusal) = guards::judge(&reach, &self.config.guards) {
+                return self.refuse(id, refusal);
+            }
+        }
+        let applied = self.apply(id, action)?;
+        let changed = applied.changed || begun;
+        let finding = self.verify(action, applied.failures)?;
+        let took = self.since_accepted(id);
+        let outcome = conclude::from_finding(id, finding, changed, as_ordered(action), took);
+        self.conclude(outcome)
+    }
+
+    /// Why an account cannot be closed here, when it is not this host's own.
+    fn served_elsewhere(&mut self, action: &Action) -> Result<Option<String>, EngineError> {
+        let (Action::DisableAccount { account } | Action::EndSessions { account }) = action else {
+            return Ok(None);
+        };
+        if !self.host.is_live() || self.host.read()?.accounts.by_name(account).is_some() {
+            return Ok(None);
+        }
+        Ok(confirm::served_by_directory(account).then(|| {
+            format!(
+                "{account} is not in /etc/passwd; a directory serves it (nsswitch.conf(5)), \
+                 disable it there"
+            )
+        }))
+    }
+
+    /// Plans and applies until nothing departs from the order, or something stands in the way.
+    pub(super) fn apply(&mut self, id: OrderId, action: &Action) -> Result<Applied, EngineError> {
+        let mut applied = Applied::default();
+        for _ in 0..ROUNDS_MAX {
+            applied.failures.clear();
+            let root = std::rc::Rc::clone(self.host.root());
+            // Held from reading to writing, so that nobody who keeps to it comes between.
+            let lock = match action {
+                Action::DisableAccount { .. } => match Host::lock(&root) {
+                    Ok(lock) => Some(lock),
+                    Err(error) => {
+                        applied.failures.push(error.to_string());
+                        None
+                    }
+                },
+                _ => None,
+            };
+            let mut plan = {
+                let mut reading = self.host.read()?;
+                plan_for(action, &see(action, &mut reading)?)
+            };
+            if lock.is_none() {
+                plan.changes
+                    .retain(|change| !matches!(change, Change::SetFields(_)));
+            }
+            if plan.changes.is_empty() {
+                return Ok(applied);
+            }
+            let stale = self.make_all(id, &plan, &plan.kept(), lock, &mut applied)?;
+            if !stale {
+                return Ok(applied);
+            }
+        }
+        applied
+            .failures
+            .push("files kept changing while they were edited".into());
+        Ok(applied)
+    }
+
+    /// Journals a plan with what undoes it, and makes its changes. Says whether it was out of date.
+    pub(super) fn make_all(
+        &mut self,
+        id: OrderId,
+        plan: &Plan,
+        kept: &Kept,
+        mut lock: Option<AccountLock<'_>>,
+        applied: &mut Applied,
+    ) -> Result<bool, EngineError> {
+        let undo = (!kept.is_empty())
+            .then(|| zeroize::Zeroizing::new(rescind_protocol::cbor::to_vec(kept)));
+        // On disk before the first change: whatever happens from here, the next start knows what
+        // was begun and what there was before.
+        self.store.append_synced(
+            &Event::Planned {
+                order: id,
+                steps: plan.steps(),
+            },
+            undo.as_ref().map(|undo| undo.as_slice()),
+        )?;
+        let accounts = self.owners_of(plan)?;
+        let mut stale = false;
+        for (step, change) in (0u32..).zip(&plan.changes) {
+            let uses_lock = matches!(change, Change::SetFields(_) | Change::RestoreFields(_));
+            let later = &plan.changes[step as usize..];
+            if !later
+                .iter()
+                .any(|c| matches!(c, Change::SetFields(_) | Change::RestoreFields(_)))
+            {
+                // Others wait for it; what follows does not need it.
+                lock = None;
+            }
+            self.store
+                .append(&Event::StepBegun { order: id, step }, None)?;
+            let owner = accounts.get(step as usize).and_then(Option::as_ref);
+            let made = self
+                .host
+                .make(change, owner, lock.as_ref().filter(|_| uses_lock));
+            let (changed, error) = match made {
+                Ok(changed) => (changed, None),
+                Err(error) => {
+                    stale |= matches!(error, ChangeError::Stale(_));
+                    (false, Some(error.to_string()))
+                }
+            };
+            applied.changed |= changed;
+            applied.failures.extend(error.clone());
+            self.store.append(
+                &Event::StepEnded {
+                    order: id,
+                    step,
+                    changed,
+                    error,
+                },
+                None,
+            )?;
+        }
+        Ok(stale)
+    }
+
+    /// The account as whose file each change is made, where it is about a file of an account.
+    fn owners_of(
+        &mut self,
+        plan: &Plan,
+    ) -> Result<Vec<Option<crate::host::account::Account>>, EngineError> {
+        let about_keys = |change: &Change| match change {
+            Change::RemoveKeys(keys) | Change::RestoreKeys(keys) => Some(keys.account.clone()),
+            _ => None,
+        };
+        if !plan
+            .changes
+            .iter()
+            .any(|change| about_keys(change).is_some())
+        {
+            return Ok(vec![None; plan.changes.len()]);
+        }
+        let accounts =
+            crate::host::accounts::Accounts::load(self.host.root()).map_err(HostError::from)?;
+        let owner = |change| about_keys(change).and_then(|name| accounts.by_name(&name));
+        Ok(plan.changes.iter().map(owner).collect())
+    }
+
+    /// Reads the host again and says what departs from the order.
+    pub(super) fn verify(
+        &mut self,
+        action: &Action,
+        failures: Vec<String>,
+    ) -> Result<Finding, EngineError> {
+        let mut reading = self.host.read()?;
+        let mut finding = Finding::default();
+        let seen = see(action, &mut reading)?;
+        finding.gaps = seen.gaps.clone();
+        let undone = plan_for(action, &seen);
+        finding.undone = undone
+            .steps()
+            .into_iter()
+            .map(|step| format!("{}: still to {}", step.target, step.detail))
+            .collect();
+        if !finding.undone.is_empty() {
+            finding.undone.extend(failures);
+        }
+        finding.paths = match action {
+            Action::DisableAccount { account } => match reading.accounts.by_name(account) {
+                Some(account) => reading.paths(&account),
+                None => Vec::new(),
+            },
+            Action::RevokeKey {
+                fingerprint,
+                account,
+            } => paths_of_key(&mut reading, *fingerprint, account.as_ref()),
+            Action::EndSessions { account } => match reading.accounts.by_name(account) {
+                Some(account) => reading.open_now(&account),
+                None => Vec::new(),
+            },
+            Action::Release { .. } => Vec::new(),
+        };
+        Ok(finding)
+    }
+
+    fn refuse(&mut self, id: OrderId, refusal: Refusal) -> Result<Outcome, EngineError> {
+        let took = self.since_accepted(id);
+        self.conclude(conclude::refused(id, refusal.guard, refusal.reason, took))
+    }
+
+    /// Puts an outcome on disk and lets the host's own tools be asked later.
+    pub(super) fn conclude(&mut self, outcome: Outcome) -> Result<Outcome, EngineError> {
+        self.store.append_synced(
+            &Event::Concluded {
+                outcome: outcome.clone(),
+            },
+            None,
+        )?;
+        self.watch_list_stale = true;
+        self.to_confirm.push_back(outcome.order);
+        Ok(outcome)
+    }
+}
+
+/// What an order needs to know of the host.
+pub(super) fn see(action: &Action, reading: &mut Reading<'_>) -> Result<Seen, HostError> {
+    let mut seen = Seen::default();
+    match action {
+        Action::DisableAccount { account } => {
+            if let Some(account) = reading.accounts.by_name(account) {
+                seen.fields = reading.fields(&account)?;
+                (seen.key_files, seen.gaps) = reading.key_files(&account);
+                seen.alive = reading.alive(&account);
+            }
+        }
+        Action::RevokeKey { account, .. } => {
+            let accounts: Vec<_> = match account {
+                Some(name) => reading.accounts.by_name(name).into_iter().collect(),
+                None => reading.accounts.iter().collect(),
+            };
+            for account in &accounts {
+                let (files, gaps) = reading.key_files(account);
+                seen.key_files.extend(files);
+                for gap in gaps {
+                    if !seen.gaps.contains(&gap) {
+                        seen.gaps.push(gap);
+                    }
+                }
+            }
+        }
+        Action::EndSessions { account } => {
+            if let Some(account) = reading.accounts.by_name(account) {
+                seen.alive = reading.alive(&account);
+            }
+        }
+        Action::Release { .. } => {}
+    }
+    Ok(seen)
+}
+
+/// The changes an order needs, as far as it needs any.
+pub(super) fn plan_for(action: &Action, seen: &Seen) -> Plan {
+    match action {
+        Action::DisableAccount { .. } => plan::disable(seen),
+        Action::RevokeKey {
+            fingerprint,
+            account,
+        } => plan::revoke_key(*fingerprint, account.is_none(), seen),
+        Action::EndSessions { .. } => plan::end_sessions(seen),
+        // What a release changes depends on what was kept, not on what is there.
+        Action::Release { .. } => Plan::default(),
+    }
+}
+
+/// The paths that the key opens, or opened and something else closes.
+fn paths_of_key(
+    reading: &mut Reading<'_>,
+    fingerprint: KeyFingerprint,
+    account: Option<&AccountName>,
+) -> Vec<AccessPath> {
+    // The reading has each file once; only accounts in whose files the key still stands are
+    // judged, because judging all of them would say nothing about this key.
+    let accounts: Vec<_> = match account {
+        Some(name) => reading.accounts.by_name(name).into_iter().collect(),
+        None => reading.accounts.iter().collect(),
+    };
+    let mut paths = Vec::new();
+    for account in accounts {
+        let (files, _) = reading.key_files(&account);
+        let has_it = files.iter().any(|seen| {
+            let mut keys = seen.file.keys();
+            keys.any(|key| key.fingerprint == fingerprint)
+        });
+        if has_it {
+            let all = reading.paths(&account);
+            paths.extend(
+                all.into_iter()
+                    .filter(|path| path.fingerprint == Some(fingerprint)),
+            );
+        }
+    }
+    paths.retain(|path| path.state != PathState::Closed);
+    paths
+}
+
+fn as_ordered(action: &Action) -> &'static str {
+    match action {
+        Action::DisableAccount { .. } => "every way in that was looked at is closed",
+        Action::RevokeKey { .. } => "the key stands in no key file in force",
+        Action::EndSessions { .. } => "nothing runs as the account",
+        Action::Release { .. } => "what was taken is back",
+    }
+}

@@ -1,0 +1,443 @@
+//! The host as the orders see it: read afresh, changed step by step.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rescind_protocol::name::AccountName;
+
+use crate::home::{Content, HomeChild, HomeError, Ids, Read, Replace, Why};
+use crate::host::account::Account;
+use crate::host::accounts::Accounts;
+use crate::host::expiry::DISABLED_DAY;
+use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile, AccountLock, LockError};
+use crate::host::passwd::Passwd;
+use crate::host::password::Restored;
+use crate::host::replace::{ReplaceError, replace_account_file};
+use crate::host::root::{HostRoot, ReadError};
+use crate::host::shadow::Shadow;
+use crate::orders::kept::{KeptFields, KeptKeys};
+use crate::orders::key_files::{KEY_FILE_BYTES_MAX, PATIENCE, ids};
+use crate::orders::plan::Change;
+use crate::orders::reading::Reading;
+use crate::orders::sshds::Releases;
+use crate::processes::holdings::SudoBorn;
+use crate::processes::{EndReport, Ender, Frozen, Subject};
+use crate::sshd::authorized_keys::{self, KeyFile};
+
+/// How long others may keep the locks of the account files.
+const LOCK_PATIENCE: Duration = Duration::from_secs(15);
+/// The child that works in homes is let go after this long without work.
+const CHILD_IDLE: Duration = Duration::from_secs(10);
+const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
+
+/// Why the host could not be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// An account file, or what leads to it.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The processes, or the host's root directory.
+    #[error("the host's processes cannot be read: {0}")]
+    Processes(#[from] std::io::Error),
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Somebody changed the file since it was planned: plan again.
+    #[error("{0} was changed by somebody else meanwhile")]
+    Stale(String),
+    /// The account files could not be read, locked or replaced.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Others kept the locks.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// It could not be replaced.
+    #[error(transparent)]
+    Replace(ReplaceError),
+    /// A user's file.
+    #[error(transparent)]
+    Home(HomeError),
+    /// Processes could not be signalled, or did not go.
+    #[error("{0}")]
+    Processes(String),
+    /// What was kept could not be put back as it was.
+    #[error("{0}")]
+    NotRestored(String),
+}
+
+impl From<ReplaceError> for ChangeError {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::Changed { path } => Self::Stale(path.display().to_string()),
+            error => Self::Replace(error),
+        }
+    }
+}
+
+impl From<HomeError> for ChangeError {
+    fn from(error: HomeError) -> Self {
+        match error.why {
+            Why::Changed => Self::Stale(error.path.escape_ascii().to_string()),
+            _ => Self::Home(error),
+        }
+    }
+}
+
+/// A host, booted or not.
+pub struct Host {
+    root: Rc<HostRoot>,
+    homes: HomeChild,
+    releases: Releases,
+    ender: Option<Ender>,
+    /// What the order at hand has frozen, until it ends it.
+    frozen: RefCell<Option<Frozen>>,
+}
+
+impl Host {
+    /// Opens a host.
+    pub fn new(root: Rc<HostRoot>) -> Result<Self, HostError> {
+        let homes = HomeChild::new(root.dir_fd().try_clone_to_owned()?);
+        let ender = root.is_live().then(Ender::new).transpose()?;
+        Ok(Self {
+            root,
+            homes,
+            releases: Releases::default(),
+            ender,
+            frozen: RefCell::new(None),
+        })
+    }
+
+    /// Its root directory.
+    pub fn root(&self) -> &Rc<HostRoot> {
+        &self.root
+    }
+
+    /// Whether it is booted: there are processes to look at and tools to ask.
+    pub fn is_live(&self) -> bool {
+        self.root.is_live()
+    }
+
+    /// Reads it, forgetting everything read before.
+    pub fn read(&mut self) -> Result<Reading<'_>, HostError> {
+        Reading::take(
+            Rc::clone(&self.root),
+            &mut self.homes,
+            &mut self.releases,
+            self.ender.as_ref(),
+        )
+    }
+
+    /// Takes the locks of the account files.
+    pub fn lock(root: &HostRoot) -> Result<AccountLock<'_>, LockError> {
+        let files = [AccountFile::Passwd, AccountFile::Shadow];
+        AccountLock::acquire(root, &files, LOCK_PATIENCE)
+    }
+
+    /// Makes one change; says whether anything was changed.
+    pub fn make(
+        &mut self,
+        change: &Change,
+        account: Option<&Account>,
+        lock: Option<&AccountLock<'_>>,
+    ) -> Result<bool, ChangeError> {
+        match change {
+            Change::Freeze(subject) => self.freeze(subject),
+            Change::EndSessions(subject) => self.end(subject),
+            Change::SetFields(fields) => set_fields(need(lock)?, fields),
+            Change::RestoreFields(fields) => restore_fields(need(lock)?, fields),
+            Change::RemoveKeys(keys) => {
+                self.rewrite(keys, account, |now| Ok(without(now, keys)?.into()))
+            }
+            Change::RestoreKeys(keys) => self.rewrite(keys, account, |now| {
+                Ok(authorized_keys::restore(now, &keys.lines, &keys.left).into())
+            }),
+        }
+    }
+
+    fn freeze(&self, subject: &Subject) -> Result<bool, ChangeError> {
+        let Some(ender) = &self.ender else {
+            return Ok(false);
+        };
+        let frozen = ender
+            .freeze(subject)
+            .map_err(|error| ChangeError::Processes(error.to_string()))?;
+        let any = !frozen.before.processes.is_empty();
+        self.frozen.replace(Some(frozen));
+        Ok(any)
+    }
+
+    fn end(&self, subject: &Subject) -> Result<bool, ChangeError> {
+        let Some(ender) = &self.ender else {
+            return Ok(false);
+        };
+        let frozen = self.frozen.take();
+        let report: EndReport = ender
+            .end(subject, frozen.as_ref(), SudoBorn::Skip)
+            .map_err(|error| ChangeError::Processes(error.to_string()))?;
+        for born in &report.sudo_born {
+            tracing::warn!(account = %subject.name, process = %born, "left alone: came from its sudo");
+        }
+        if !report.is_clean() {
+            let left: Vec<String> = report.survivors.iter().map(ToString::to_string).collect();
+            return Err(ChangeError::Processes(format!(
+                "still there after {} looks: {} {}",
+                report.looks,
+                left.join(", "),
+                report.gaps.join(", ")
+            )));
+        }
+        Ok(!report.ended.is_empty())
+    }
+
+    /// Rewrites a key file as its owner; as root where the owner may not.
+    fn rewrite(
+        &mut self,
+        keys: &KeptKeys,
+        account: Option<&Account>,
+        change: impl Fn(&[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, ChangeError>,
+    ) -> Result<bool, ChangeError> {
+        let Some(account) = account else {
+            return Err(ChangeError::NotRestored(format!(
+                "{} is gone, and with it the owner of its key file",
+                keys.account
+            )));
+        };
+        let mut owner = ids(account);
+        loop {
+            let content = self.read_key_file(&owner, account, &keys.path)?;
+            let bytes = change(&content.bytes)?;
+            if **bytes == *content.bytes {
+                return Ok(false);
+            }
+            let replace = Replace {
+                owner: owner.clone(),
+                path: keys.path.clone(),
+                expected: content.facts,
+                bytes: bytes.to_vec(),
+            };
+            match self.homes.replace(&replace, PATIENCE) {
+                Ok(_) => return Ok(true),
+                // Root's own file with a user's keys, in root's own directory.
+                Err(HomeError {
+                    why: Why::NotOwners(_),
+                    ..
+                }) if owner != Ids::ROOT => owner = Ids::ROOT,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn read_key_file(
+        &mut self,
+        owner: &Ids,
+        account: &Account,
+        path: &[u8],
+    ) -> Result<Content, ChangeError> {
+        let read = Read {
+            owner: owner.clone(),
+            path: path.to_vec(),
+            home: Some(account.home.clone()),
+            max_bytes: KEY_FILE_BYTES_MAX,
+        };
+        Ok(self.homes.read(&read, PATIENCE)?)
+    }
+
+    /// Lets go what has not been needed for a while.
+    pub fn tidy(&mut self) {
+        self.homes.retire_if_idle(CHILD_IDLE);
+    }
+
+    /// The kernel's boot id; empty where the host is not booted.
+    pub fn boot_id(&self) -> String {
+        if !self.is_live() {
+            return String::new();
+        }
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.map_or_else(|_| String::new(), |id| id.trim().to_owned())
+    }
+
+    /// `PRETTY_NAME` of os-release(5), or `Linux`.
+    pub fn os_name(&self) -> String {
+        let files = OS_RELEASE.iter();
+        let mut texts = files.filter_map(|path| self.root.read(Path::new(path), 1 << 16).ok());
+        let name = texts.find_map(|file| {
+            let text = String::from_utf8_lossy(&file.bytes).into_owned();
+            let line = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))?;
+            Some(line.trim_matches('"').to_owned())
+        });
+        name.unwrap_or_else(|| "Linux".into())
+    }
+}
+
+/// A change of an account file without its lock is a mistake of the caller's; say so, do nothing.
+fn need<'l, 'r>(lock: Option<&'l AccountLock<'r>>) -> Result<&'l AccountLock<'r>, ChangeError> {
+    lock.ok_or_else(|| ChangeError::NotRestored("the account files are not locked".into()))
+}
+
+/// What locking and expiring changes on the account's lines. Nothing when they are as they should.
+pub fn closing(file: AccountFile, bytes: Vec<u8>, account: &AccountName) -> (KeptFields, Vec<u8>) {
+    let mut fields = KeptFields {
+        file,
+        account: account.clone(),
+        locks: Vec::new(),
+        expiry: Vec::new(),
+    };
+    let edited = match file {
+        AccountFile::Passwd => {
+            let mut passwd = Passwd::parse(bytes);
+            fields.locks = passwd.lock_password(account);
+            passwd.to_bytes().to_vec()
+        }
+        _ => {
+            let mut shadow = Shadow::parse(bytes);
+            fields.locks = shadow.lock_password(account);
+            fields.expiry = shadow.set_expiry(account, Some(DISABLED_DAY));
+            shadow.to_bytes().to_vec()
+        }
+    };
+    fields.locks.retain(|lock| lock.added);
+    fields
+        .expiry
+        .retain(|change| change.previous != change.written || change.fields < 9);
+    (fields, edited)
+}
+
+fn set_fields(lock: &AccountLock<'_>, fields: &KeptFields) -> Result<bool, ChangeError> {
+    edit(lock, fields.file, |bytes| match fields.file {
+        AccountFile::Passwd => {
+            let mut passwd = Passwd::parse(bytes);
+            passwd.lock_password(&fields.account);
+            Ok(passwd.to_bytes().to_vec())
+        }
+        _ => {
+            let mut shadow = Shadow::parse(bytes);
+            shadow.lock_password(&fields.account);
+            shadow.set_expiry(&fields.account, Some(DISABLED_DAY));
+            Ok(shadow.to_bytes().to_vec())
+        }
+    })
+}
+
+fn restore_fields(lock: &AccountLock<'_>, fields: &KeptFields) -> Result<bool, ChangeError> {
+    let mut answers: Vec<Restored> = Vec::new();
+    let changed = edit(lock, fields.file, |bytes| match fields.file {
+        AccountFile::Passwd => {
+            let mut passwd = Passwd::parse(bytes);
+            answers = passwd.unlock_password(&fields.account, &fields.locks);
+            Ok(passwd.to_bytes().to_vec())
+        }
+        _ => {
+            let mut shadow = Shadow::parse(bytes);
+            answers = shadow.unlock_password(&fields.account, &fields.locks);
+            answers.extend(shadow.restore_expiry(&fields.account, &fields.expiry));
+            Ok(shadow.to_bytes().to_vec())
+        }
+    })?;
+    // What somebody else changed since is theirs; a line that is gone cannot come back.
+    let gone = answers
+        .iter()
+        .filter(|answer| **answer == Restored::Gone)
+        .count();
+    if gone > 0 {
+        return Err(ChangeError::NotRestored(format!(
+            "{gone} lines of {} are gone from {}",
+            fields.account,
+            fields.file.path().display()
+        )));
+    }
+    Ok(changed)
+}
+
+fn edit(
+    lock: &AccountLock<'_>,
+    file: AccountFile,
+    change: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, ChangeError>,
+) -> Result<bool, ChangeError> {
+    let seen = lock.read(file)?;
+    let before = zeroize::Zeroizing::new(seen.bytes.clone());
+    let after = zeroize::Zeroizing::new(change(seen.bytes)?);
+    if *before == *after {
+        return Ok(false);
+    }
+    replace_account_file(lock, file, &seen.stamp, &after)?;
+    Ok(true)
+}
+
+/// The file without exactly the lines that were planned to go.
+fn without(now: &[u8], keys: &KeptKeys) -> Result<Vec<u8>, ChangeError> {
+    let stale = || ChangeError::Stale(keys.path.escape_ascii().to_string());
+    let mut out = Vec::with_capacity(now.len());
+    let mut planned = keys.lines.iter().peekable();
+    for (number, line) in (1u32..).zip(now.split_inclusive(|byte| *byte == b'\n')) {
+        match planned.next_if(|gone| gone.line == number) {
+            Some(gone) if gone.bytes == line => {}
+            Some(_) => return Err(stale()),
+            None => out.extend_from_slice(line),
+        }
+    }
+    match planned.peek() {
+        None => Ok(out),
+        Some(_) => Err(stale()),
+    }
+}
+
+/// The key on a line that was kept, if sshd takes it for one.
+pub fn key_of_line(line: &[u8]) -> Option<rescind_protocol::name::KeyFingerprint> {
+    let file = KeyFile::parse(line);
+    file.keys().next().map(|key| key.fingerprint)
+}
+
+impl Host {
+    /// What of a restoring change a fresh reading does not find done, in words.
+    pub fn still_to_restore(&mut self, change: &Change) -> Option<String> {
+        match self.is_restored(change) {
+            Ok(true) => None,
+            Ok(false) => Some(format!("{} is not as it was", target(change))),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    fn is_restored(&mut self, change: &Change) -> Result<bool, ChangeError> {
+        match change {
+            Change::RestoreFields(fields) => {
+                let file = self.root.read(fields.file.path(), ACCOUNT_FILE_BYTES_MAX)?;
+                let (still, _) = closing(fields.file, file.bytes, &fields.account);
+                // A field that is given back is one that closing would change again.
+                Ok(fields
+                    .locks
+                    .iter()
+                    .all(|lock| still.locks.iter().any(|now| now.nth == lock.nth))
+                    && fields.expiry.iter().all(|change| {
+                        let mut now = still.expiry.iter();
+                        now.any(|now| now.nth == change.nth && now.previous == change.previous)
+                    }))
+            }
+            Change::RestoreKeys(keys) => {
+                let accounts = Accounts::load(&self.root)?;
+                let Some(account) = accounts.by_name(&keys.account) else {
+                    return Ok(false);
+                };
+                let content = self.read_key_file(&ids(&account), &account, &keys.path)?;
+                let lines: Vec<&[u8]> = content.bytes.split_inclusive(|b| *b == b'\n').collect();
+                let bare = |line: &[u8]| line.strip_suffix(b"\n").unwrap_or(line).to_vec();
+                let present: Vec<Vec<u8>> = lines.into_iter().map(bare).collect();
+                Ok(keys
+                    .lines
+                    .iter()
+                    .all(|line| present.contains(&bare(&line.bytes))))
+            }
+            Change::Freeze(_)
+            | Change::EndSessions(_)
+            | Change::SetFields(_)
+            | Change::RemoveKeys(_) => Ok(true),
+        }
+    }
+}
+
+fn target(change: &Change) -> String {
+    change.step().target
+}

@@ -1,0 +1,189 @@
+//! What an order took, kept for its release.
+//!
+//! Kept in the private part of the journal's `Planned` records, which never leaves the host: key
+//! lines can hold secrets in their options. It holds no password hash: locking only puts a `!` in
+//! front, so the hash itself stays where it was.
+
+use minicbor::{Decode, Encode};
+use rescind_protocol::name::{AccountName, Digest};
+
+use crate::host::expiry::ExpiryChange;
+use crate::host::lock::AccountFile;
+use crate::host::password::PasswordLock;
+use crate::sshd::authorized_keys::RemovedLine;
+
+/// Everything one order took.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Kept {
+    /// Fields of account files that were changed.
+    #[n(0)]
+    #[cbor(default)]
+    pub fields: Vec<KeptFields>,
+    /// Key lines that were taken out.
+    #[n(1)]
+    #[cbor(default)]
+    pub keys: Vec<KeptKeys>,
+}
+
+/// What was changed on an account's lines in one account file. Only real changes are in it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct KeptFields {
+    /// The file.
+    #[n(0)]
+    pub file: AccountFile,
+    /// Whose lines.
+    #[n(1)]
+    pub account: AccountName,
+    /// Password fields that got a `!`.
+    #[n(2)]
+    #[cbor(default)]
+    pub locks: Vec<PasswordLock>,
+    /// Expiry fields that were set.
+    #[n(3)]
+    #[cbor(default)]
+    pub expiry: Vec<ExpiryChange>,
+}
+
+/// Key lines taken out of one file.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct KeptKeys {
+    /// The file, as the host names it.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub path: Vec<u8>,
+    /// The account as whose file it was read.
+    #[n(1)]
+    pub account: AccountName,
+    /// The lines.
+    #[n(2)]
+    pub lines: Vec<RemovedLine>,
+    /// The digest of the file without them: while it is still that, they go back to their places.
+    #[n(3)]
+    pub left: Digest,
+}
+
+impl std::fmt::Debug for KeptKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeptKeys")
+            .field("path", &String::from_utf8_lossy(&self.path))
+            .field("account", &self.account)
+            .field("lines", &self.lines.len())
+            .finish()
+    }
+}
+
+impl Kept {
+    /// Whether nothing was taken.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.keys.is_empty()
+    }
+
+    /// Adds what a later attempt at the same order took.
+    ///
+    /// An attempt that was cut off may have recorded what it then did not change, and the next
+    /// attempt records it again: the first record of a field is the true one, and a line is one
+    /// line however often it was recorded.
+    pub fn merge(&mut self, later: Self) {
+        for fields in later.fields {
+            let same = |known: &&mut KeptFields| {
+                known.file == fields.file && known.account == fields.account
+            };
+            let Some(known) = self.fields.iter_mut().find(same) else {
+                self.fields.push(fields);
+                continue;
+            };
+            for lock in fields.locks {
+                if known.locks.iter().all(|first| first.nth != lock.nth) {
+                    known.locks.push(lock);
+                }
+            }
+            for change in fields.expiry {
+                if known.expiry.iter().all(|first| first.nth != change.nth) {
+                    known.expiry.push(change);
+                }
+            }
+        }
+        for keys in later.keys {
+            match self.keys.iter_mut().find(|known| known.path == keys.path) {
+                None => self.keys.push(keys),
+                Some(known) => {
+                    for line in keys.lines {
+                        if !known.lines.contains(&line) {
+                            known.lines.push(line);
+                        }
+                    }
+                    known.left = keys.left;
+                    known.lines.sort_by_key(|line| line.line);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: u32, bytes: &[u8]) -> RemovedLine {
+        RemovedLine {
+            line: number,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_cut_off_attempt_and_its_repetition_keep_what_was_first() {
+        let fields = |added: &[u32], previous: &[u8]| KeptFields {
+            file: AccountFile::Shadow,
+            account: "alice".parse().unwrap(),
+            locks: added
+                .iter()
+                .map(|nth| PasswordLock {
+                    nth: *nth,
+                    line: 1,
+                    added: true,
+                    was_empty: false,
+                })
+                .collect(),
+            expiry: vec![ExpiryChange {
+                nth: 0,
+                line: 1,
+                previous: previous.to_vec(),
+                written: b"1".to_vec(),
+                fields: 9,
+            }],
+        };
+        let keys = |lines: Vec<RemovedLine>| KeptKeys {
+            path: b"/home/alice/.ssh/authorized_keys".to_vec(),
+            account: "alice".parse().unwrap(),
+            lines,
+            left: Digest::default(),
+        };
+        let mut kept = Kept {
+            fields: vec![fields(&[0], b"")],
+            keys: vec![keys(vec![line(1, b"a\n"), line(3, b"c\n")])],
+        };
+        kept.merge(Kept {
+            fields: vec![fields(&[0, 1], b"20000")],
+            keys: vec![keys(vec![line(3, b"c\n"), line(2, b"b\n")])],
+        });
+        assert_eq!(kept.fields, [fields(&[0, 1], b"")]);
+        assert_eq!(
+            kept.keys[0].lines,
+            [line(1, b"a\n"), line(2, b"b\n"), line(3, b"c\n")]
+        );
+    }
+
+    #[test]
+    fn kept_lines_are_not_printed() {
+        let keys = KeptKeys {
+            path: b"/k".to_vec(),
+            account: "alice".parse().unwrap(),
+            lines: vec![line(1, b"environment=\"TOKEN=hunter2\" ssh-ed25519 AAAA")],
+            left: Digest::default(),
+        };
+        assert!(!format!("{keys:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Key files, for plans and for the evaluator: each read once in a reading.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::home::{Content, DirFacts, HomeChild, HomeError, Ids, Read, Why};
+use crate::host::account::Account;
+use crate::host::accounts::Accounts;
+use crate::host::root::HostRoot;
+use crate::paths::facts::{KeyFileFacts, KeyFiles, Ownership, ReadAs};
+use crate::paths::strict_modes::{Member, is_private_group};
+use crate::sshd::include::ReadProblem;
+
+/// A key file larger than this is not read, and that is a gap.
+pub const KEY_FILE_BYTES_MAX: u64 = 10 << 20;
+/// How long a user's file may take to be read or written.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+const GROUP_WRITABLE: u32 = 0o020;
+
+/// Users' files, as their owners see them.
+pub struct UserFiles<'h> {
+    homes: &'h mut HomeChild,
+    root: Rc<HostRoot>,
+    accounts: Rc<Accounts>,
+    known: BTreeMap<(Vec<u8>, u32), Result<Option<Rc<Content>>, HomeError>>,
+}
+
+impl<'h> UserFiles<'h> {
+    /// Nothing is read yet.
+    pub fn new(homes: &'h mut HomeChild, root: Rc<HostRoot>, accounts: Rc<Accounts>) -> Self {
+        Self {
+            homes,
+            root,
+            accounts,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// A file as the account would read it; `None` when there is none.
+    pub fn content(
+        &mut self,
+        account: &Account,
+        path: &[u8],
+    ) -> Result<Option<Rc<Content>>, HomeError> {
+        let key = (path.to_vec(), account.uid);
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
+        let read = Read {
+            owner: ids(account),
+            path: path.to_vec(),
+            home: Some(account.home.clone()),
+            max_bytes: KEY_FILE_BYTES_MAX,
+        };
+        let content = match self.homes.read(&read, PATIENCE) {
+            Ok(content) => Ok(Some(Rc::new(content))),
+            Err(HomeError {
+                why: Why::Missing, ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        self.known.insert(key, content.clone());
+        content
+    }
+
+    fn ownership(&self, account: &Account, uid: u32, gid: u32, mode: u32) -> Ownership {
+        Ownership {
+            uid,
+            mode,
+            // Only asked of what its group may write.
+            private_group: mode & GROUP_WRITABLE != 0 && self.is_private(account, uid, gid),
+        }
+    }
+
+    fn is_private(&self, account: &Account, uid: u32, gid: u32) -> bool {
+        let Ok(groups) = self.accounts.group() else {
+            return false;
+        };
+        let named: Vec<&[u8]> = groups
+            .entries()
+            .filter(|group| group.gid == gid)
+            .flat_map(|group| group.members())
+            .collect();
+        let owners = self.accounts.by_uid(uid);
+        let owner = owners.first().map_or("", |owner| owner.name.as_str());
+        let entries = self.accounts.passwd().entries();
+        let members = entries.map(|entry| Member {
+            name: entry.name,
+            uid: entry.uid,
+            gid: entry.gid,
+        });
+        is_private_group(gid, &named, owner.as_bytes(), account.uid, members)
+    }
+}
+
+impl KeyFiles for UserFiles<'_> {
+    fn read(
+        &mut self,
+        account: &Account,
+        path: &Path,
+        reader: ReadAs,
+    ) -> Result<KeyFileFacts, ReadProblem> {
+        if reader == ReadAs::Root {
+            return self.as_root(account, path);
+        }
+        let content = self
+            .content(account, path.as_os_str().as_bytes())
+            .map_err(|error| ReadProblem::Other(error.to_string()))?
+            .ok_or(ReadProblem::Missing)?;
+        let facts = &content.facts;
+        let from = content.home_at.map_or(0, |at| at as usize);
+        let directories = content
+            .dirs
+            .iter()
+            .enumerate()
+            .skip(from)
+            .rev()
+            .map(|(depth, dir): (usize, &DirFacts)| {
+                let owner = self.ownership(account, dir.uid, dir.gid, dir.mode);
+                (directory(&content.real_path, depth), owner)
+            })
+            .collect();
+        Ok(KeyFileFacts {
+            bytes: content.bytes.to_vec(),
+            file: self.ownership(account, facts.uid, facts.gid, facts.mode),
+            directories,
+        })
+    }
+}
+
+impl UserFiles<'_> {
+    /// A file that sshd reads as root: CA keys, revoked keys. StrictModes does not look at it.
+    fn as_root(&self, account: &Account, path: &Path) -> Result<KeyFileFacts, ReadProblem> {
+        let file = match self.root.read(path, KEY_FILE_BYTES_MAX) {
+            Ok(file) => file,
+            Err(error) if error.is_missing() => return Err(ReadProblem::Missing),
+            Err(error) => return Err(ReadProblem::Other(error.to_string())),
+        };
+        let stamp = &file.stamp;
+        Ok(KeyFileFacts {
+            file: self.ownership(account, stamp.uid, stamp.gid, stamp.mode),
+            directories: Vec::new(),
+            bytes: file.bytes,
+        })
+    }
+}
+
+/// The directory that is so many components below `/` on the way to a file.
+fn directory(file: &[u8], depth: usize) -> PathBuf {
+    let mut parts = file.split(|byte| *byte == b'/').skip(1).take(depth);
+    let mut path = Vec::new();
+    for part in &mut parts {
+        path.push(b'/');
+        path.extend_from_slice(part);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(path))
+}
+
+/// As whom an account's files are read and written.
+pub fn ids(account: &Account) -> Ids {
+    Ids {
+        uid: account.uid,
+        gid: account.gid,
+        groups: account.groups.iter().map(|group| group.gid).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_counted_from_the_root() {
+        let file = b"/home/alice/.ssh/authorized_keys";
+        for (depth, want) in [(0, "/"), (1, "/home"), (3, "/home/alice/.ssh")] {
+            assert_eq!(directory(file, depth), PathBuf::from(want));
+        }
+    }
+}

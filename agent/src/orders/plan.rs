@@ -1,0 +1,447 @@
+//! From an order and what is on the host to the changes to make. Pure.
+//!
+//! The same planner serves an order's first attempt, its repetition after a crash, and holding it:
+//! what is already as ordered yields no change, so an empty plan means that nothing departs from
+//! the order.
+
+use rescind_protocol::evidence::{Step, StepKind};
+use rescind_protocol::name::{AccountName, KeyFingerprint};
+
+use crate::orders::kept::{Kept, KeptFields, KeptKeys};
+use crate::processes::{Scope, Subject};
+use crate::sshd::authorized_keys::{KeyFile, Removed, RemovedLine};
+
+/// What was read of the host for one order.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// What locking and expiring would change on the account's lines; nothing when it is done.
+    pub fields: Vec<KeptFields>,
+    /// The key files in force for the accounts the order is about.
+    pub key_files: Vec<KeyFileSeen>,
+    /// The account's processes and sessions, when some are alive.
+    pub alive: Option<Subject>,
+    /// What could not be read.
+    pub gaps: Vec<String>,
+}
+
+/// A key file, as far as a plan needs to know it.
+#[derive(Debug, Clone)]
+pub struct KeyFileSeen {
+    /// The file, as the host names it.
+    pub path: Vec<u8>,
+    /// The account for which it is in force.
+    pub account: AccountName,
+    /// Whether it serves other accounts as well.
+    pub shared: bool,
+    /// The file, line by line.
+    pub file: KeyFile,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Stop the account's processes.
+    Freeze(Subject),
+    /// Lock and expire, all lines of one file in one rewrite.
+    SetFields(KeptFields),
+    /// Take key lines out of a file.
+    RemoveKeys(KeptKeys),
+    /// End the account's processes and sessions.
+    EndSessions(Subject),
+    /// Put fields back as they were.
+    RestoreFields(KeptFields),
+    /// Put key lines back.
+    RestoreKeys(KeptKeys),
+}
+
+/// The changes to make, in the order in which they are made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The changes.
+    pub changes: Vec<Change>,
+}
+
+/// Closes an account.
+///
+/// Its processes are stopped first, so that they cannot undo what follows; they are ended last,
+/// because ending them first would let their owner log in again.
+pub fn disable(seen: &Seen) -> Plan {
+    let mut plan = Plan::default();
+    plan.changes.extend(seen.alive.clone().map(Change::Freeze));
+    plan.changes
+        .extend(seen.fields.iter().cloned().map(Change::SetFields));
+    // A shared file is left alone: other accounts' access hangs on it, and expiry closes this one.
+    let own = seen.key_files.iter().filter(|file| !file.shared);
+    plan.changes
+        .extend(own.filter_map(|seen| removal(seen, KeyFile::remove_all_keys)));
+    plan.changes
+        .extend(seen.alive.clone().map(Change::EndSessions));
+    plan
+}
+
+/// Takes one key out of every file that was looked at: shared ones included when it is revoked for
+/// the whole host, not when it is revoked for one account, since others may still use it.
+pub fn revoke_key(fingerprint: KeyFingerprint, everywhere: bool, seen: &Seen) -> Plan {
+    let mut changes: Vec<Change> = Vec::new();
+    for file in seen
+        .key_files
+        .iter()
+        .filter(|file| everywhere || !file.shared)
+    {
+        let change = removal(file, |file| file.remove(&fingerprint));
+        // A shared file is in force for many accounts and needs to be rewritten once.
+        if let Some(change) = change.filter(|change| !changes.iter().any(|c| c.same_file(change))) {
+            changes.push(change);
+        }
+    }
+    Plan { changes }
+}
+
+/// Ends what runs now.
+pub fn end_sessions(seen: &Seen) -> Plan {
+    let alive = seen.alive.clone();
+    let freeze = alive.clone().map(Change::Freeze);
+    Plan {
+        changes: freeze
+            .into_iter()
+            .chain(alive.map(Change::EndSessions))
+            .collect(),
+    }
+}
+
+/// Gives back what an order took, as far as `forbidden` does not hold it: the second value is what
+/// other orders still forbid, to be kept on their behalf.
+pub fn restore(kept: Kept, forbidden: &Forbidden<'_>) -> (Plan, Kept) {
+    let mut plan = Plan::default();
+    let mut held = Kept::default();
+    let (held_fields, fields): (Vec<_>, Vec<_>) = kept
+        .fields
+        .into_iter()
+        .partition(|field| forbidden.account(&field.account));
+    held.fields = held_fields;
+    for mut keys in kept.keys {
+        let (held_lines, lines): (Vec<RemovedLine>, Vec<RemovedLine>) =
+            std::mem::take(&mut keys.lines)
+                .into_iter()
+                .partition(|line| forbidden.line(&keys.account, &line.bytes));
+        for (lines, to) in [(held_lines, false), (lines, true)] {
+            if lines.is_empty() {
+                continue;
+            }
+            let keys = KeptKeys {
+                lines,
+                ..keys.clone()
+            };
+            if to {
+                plan.changes.push(Change::RestoreKeys(keys));
+            } else {
+                held.keys.push(keys);
+            }
+        }
+    }
+    plan.changes
+        .extend(fields.into_iter().map(Change::RestoreFields));
+    (plan, held)
+}
+
+/// What other standing orders forbid.
+pub struct Forbidden<'a> {
+    /// Whether the account is closed by another order.
+    pub account: &'a dyn Fn(&AccountName) -> bool,
+    /// The key of a line, to tell whether another order revokes it.
+    pub key_of_line: &'a dyn Fn(&[u8]) -> Option<KeyFingerprint>,
+    /// Whether the key is revoked for the account by another order.
+    pub key: &'a dyn Fn(&AccountName, KeyFingerprint) -> bool,
+}
+
+impl Forbidden<'_> {
+    fn account(&self, account: &AccountName) -> bool {
+        (self.account)(account)
+    }
+
+    fn line(&self, account: &AccountName, line: &[u8]) -> bool {
+        self.account(account)
+            || (self.key_of_line)(line).is_some_and(|key| (self.key)(account, key))
+    }
+}
+
+fn removal(seen: &KeyFileSeen, remove: impl Fn(&KeyFile) -> Removed) -> Option<Change> {
+    let taken = remove(&seen.file);
+    (!taken.removed.is_empty()).then(|| {
+        Change::RemoveKeys(KeptKeys {
+            path: seen.path.clone(),
+            account: seen.account.clone(),
+            left: taken.left(),
+            lines: taken.removed,
+        })
+    })
+}
+
+impl Plan {
+    /// What the changes take, to be kept before they are made.
+    pub fn kept(&self) -> Kept {
+        let mut kept = Kept::default();
+        for change in &self.changes {
+            match change {
+                Change::SetFields(fields) => kept.fields.push(fields.clone()),
+                Change::RemoveKeys(keys) => kept.keys.push(keys.clone()),
+                Change::Freeze(_)
+                | Change::EndSessions(_)
+                | Change::RestoreFields(_)
+                | Change::RestoreKeys(_) => {}
+            }
+        }
+        kept
+    }
+
+    /// The changes in words, for the evidence and for a dry run.
+    pub fn steps(&self) -> Vec<Step> {
+        self.changes.iter().map(Change::step).collect()
+    }
+}
+
+impl Change {
+    fn same_file(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::RemoveKeys(a), Self::RemoveKeys(b)) if a.path == b.path)
+    }
+
+    /// The change in words.
+    pub fn step(&self) -> Step {
+        let (kind, target, detail) = match self {
+            Self::Freeze(subject) => (
+                StepKind::FreezeProcesses,
+                format!("processes of {}", subject.name),
+                format!("stop {}", reach(subject)),
+            ),
+            Self::EndSessions(subject) => (
+                StepKind::EndSessions,
+                format!("processes of {}", subject.name),
+                format!("end {}", reach(subject)),
+            ),
+            Self::SetFields(fields) => (
+                if fields.expiry.is_empty() {
+                    StepKind::LockPassword
+                } else {
+                    StepKind::ExpireAccount
+                },
+                fields.file.path().display().to_string(),
+                in_words(fields, "lock the password", "set the expiry to 1"),
+            ),
+            Self::RestoreFields(fields) => (
+                StepKind::Restore,
+                fields.file.path().display().to_string(),
+                in_words(fields, "unlock the password", "put the expiry back"),
+            ),
+            Self::RemoveKeys(keys) => (
+                StepKind::RemoveKeys,
+                crate::sshd::printable::printable(&keys.path),
+                format!("take out {}", lines(&keys.lines)),
+            ),
+            Self::RestoreKeys(keys) => (
+                StepKind::Restore,
+                crate::sshd::printable::printable(&keys.path),
+                format!("put back {}", lines(&keys.lines)),
+            ),
+        };
+        Step {
+            kind,
+            target,
+            detail,
+        }
+    }
+}
+
+fn reach(subject: &Subject) -> String {
+    match subject.scope {
+        Scope::WholeUid => format!("everything that runs as uid {}", subject.uid),
+        Scope::SessionsOnly => format!("the login sessions of {} only", subject.name),
+    }
+}
+
+fn in_words(fields: &KeptFields, password: &str, expiry: &str) -> String {
+    let mut what = Vec::new();
+    if !fields.locks.is_empty() {
+        what.push(password);
+    }
+    if !fields.expiry.is_empty() {
+        what.push(expiry);
+    }
+    format!("{}: {}", fields.account, what.join(", "))
+}
+
+fn lines(lines: &[RemovedLine]) -> String {
+    let numbers: Vec<String> = lines.iter().take(20).map(|l| l.line.to_string()).collect();
+    let more = match lines.len().saturating_sub(20) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let word = if lines.len() == 1 { "line" } else { "lines" };
+    format!("key {word} {}{more}", numbers.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use crate::host::expiry::ExpiryChange;
+    use crate::host::lock::AccountFile;
+    use crate::host::password::PasswordLock;
+
+    use super::*;
+
+    fn name(text: &str) -> AccountName {
+        text.parse().unwrap()
+    }
+
+    /// A line with the Ed25519 key of 32 equal bytes.
+    fn line(byte: u8) -> String {
+        let blob = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20", [byte; 32].as_slice()].concat();
+        format!("ssh-ed25519 {} key {byte}\n", STANDARD.encode(blob))
+    }
+
+    fn key(byte: u8) -> KeyFingerprint {
+        key_of(line(byte).as_bytes()).unwrap()
+    }
+
+    fn key_of(line: &[u8]) -> Option<KeyFingerprint> {
+        let file = KeyFile::parse(line);
+        file.keys().next().map(|key| key.fingerprint)
+    }
+
+    fn alices() -> Subject {
+        Subject {
+            name: name("alice"),
+            uid: 1000,
+            gid: 1000,
+            subuids: Vec::new(),
+            scope: Scope::WholeUid,
+        }
+    }
+
+    /// Alice with a password, an expiry, a key file of her own and one she shares, and a session.
+    fn alice() -> Seen {
+        let file = |path: &str, shared, text: &str| KeyFileSeen {
+            path: path.into(),
+            account: name("alice"),
+            shared,
+            file: KeyFile::parse(text.as_bytes()),
+        };
+        Seen {
+            fields: vec![KeptFields {
+                file: AccountFile::Shadow,
+                account: name("alice"),
+                locks: vec![PasswordLock {
+                    nth: 0,
+                    line: 3,
+                    added: true,
+                    was_empty: false,
+                }],
+                expiry: vec![ExpiryChange {
+                    nth: 0,
+                    line: 3,
+                    previous: b"20000".to_vec(),
+                    written: b"1".to_vec(),
+                    fields: 9,
+                }],
+            }],
+            key_files: vec![
+                file(
+                    "/home/alice/.ssh/authorized_keys",
+                    false,
+                    &format!("{}# work\n{}", line(1), line(2)),
+                ),
+                file("/etc/ssh/everybody", true, &line(1)),
+            ],
+            alive: Some(alices()),
+            gaps: Vec::new(),
+        }
+    }
+
+    fn words(plan: &Plan) -> Vec<String> {
+        let steps = plan.steps();
+        steps
+            .iter()
+            .map(|step| format!("{} | {}", step.target, step.detail))
+            .collect()
+    }
+
+    #[test]
+    fn disabling_freezes_first_and_ends_last_and_leaves_shared_files_alone() {
+        assert_eq!(
+            words(&disable(&alice())),
+            [
+                "processes of alice | stop everything that runs as uid 1000",
+                "/etc/shadow | alice: lock the password, set the expiry to 1",
+                "/home/alice/.ssh/authorized_keys | take out key lines 1, 3",
+                "processes of alice | end everything that runs as uid 1000",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_as_ordered_needs_no_change() {
+        let mut seen = alice();
+        seen.alive = None;
+        seen.fields.clear();
+        seen.key_files.remove(0);
+        assert_eq!(disable(&seen), Plan::default());
+        assert_eq!(revoke_key(key(9), true, &alice()), Plan::default());
+    }
+
+    #[test]
+    fn revoking_a_key_takes_it_out_of_shared_files_once() {
+        let mut seen = alice();
+        let mut twice = seen.key_files[1].clone();
+        twice.account = name("bob");
+        seen.key_files.push(twice);
+        assert_eq!(
+            words(&revoke_key(key(1), true, &seen)),
+            [
+                "/home/alice/.ssh/authorized_keys | take out key line 1",
+                "/etc/ssh/everybody | take out key line 1",
+            ]
+        );
+        assert_eq!(
+            words(&revoke_key(key(1), false, &seen)),
+            ["/home/alice/.ssh/authorized_keys | take out key line 1"]
+        );
+    }
+
+    #[test]
+    fn a_release_gives_back_what_was_taken_except_what_others_forbid() {
+        let kept = disable(&alice()).kept();
+        let nobody = |_: &AccountName| false;
+        let key_of_line = key_of;
+        let revoked = |_: &AccountName, found| found == key(2);
+        let (plan, held) = restore(
+            kept.clone(),
+            &Forbidden {
+                account: &nobody,
+                key_of_line: &key_of_line,
+                key: &revoked,
+            },
+        );
+        assert_eq!(
+            words(&plan),
+            [
+                "/home/alice/.ssh/authorized_keys | put back key line 1",
+                "/etc/shadow | alice: unlock the password, put the expiry back",
+            ]
+        );
+        assert_eq!(held.keys[0].lines.len(), 1);
+        assert_eq!(held.fields, []);
+
+        let alice_too = |account: &AccountName| *account == name("alice");
+        let (plan, held) = restore(
+            kept.clone(),
+            &Forbidden {
+                account: &alice_too,
+                key_of_line: &key_of_line,
+                key: &revoked,
+            },
+        );
+        assert_eq!(plan, Plan::default());
+        assert_eq!(held, kept);
+    }
+}

@@ -1,0 +1,185 @@
+//! One fresh reading of the host, for one plan or one verification.
+//!
+//! Nothing is kept from an earlier reading, so what a verification says was read after the last
+//! change. Within one reading every file is read once, so that what is planned and what is judged
+//! is the same state of it.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use rescind_protocol::path::AccessPath;
+
+use crate::home::HomeChild;
+use crate::host::account::Account;
+use crate::host::accounts::Accounts;
+use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
+use crate::host::login_defs::LoginDefs;
+use crate::host::root::HostRoot;
+use crate::orders::host::{HostError, closing};
+use crate::orders::kept::KeptFields;
+use crate::orders::key_files::UserFiles;
+use crate::orders::plan::KeyFileSeen;
+use crate::orders::sshds::{self, Releases};
+use crate::paths::facts::{Facts, Shell, Sshd};
+use crate::paths::{self, key_files::KeyFileRef};
+use crate::processes::holdings::SudoBorn;
+use crate::processes::{Ender, Holdings, Scope, Subject};
+use crate::sshd::authorized_keys::KeyFile;
+use crate::store::{Clock, HostClock};
+use crate::sys::fs::FileKind;
+use crate::sys::zone;
+
+/// What was read.
+pub struct Reading<'h> {
+    root: Rc<HostRoot>,
+    ender: Option<&'h Ender>,
+    /// passwd(5), shadow(5), group(5).
+    pub accounts: Rc<Accounts>,
+    /// The sshds of the host.
+    pub sshds: Vec<Sshd>,
+    people: LoginDefs,
+    files: UserFiles<'h>,
+}
+
+impl<'h> Reading<'h> {
+    /// Reads what every order needs; key files are read when they are asked for.
+    pub fn take(
+        root: Rc<HostRoot>,
+        homes: &'h mut HomeChild,
+        releases: &mut Releases,
+        ender: Option<&'h Ender>,
+    ) -> Result<Self, HostError> {
+        let accounts = Rc::new(Accounts::load(&root)?);
+        Ok(Self {
+            sshds: sshds::find(&root, releases, ender)?,
+            people: LoginDefs::read(&root)?,
+            files: UserFiles::new(homes, Rc::clone(&root), Rc::clone(&accounts)),
+            accounts,
+            root,
+            ender,
+        })
+    }
+
+    /// The host that was read.
+    pub fn root(&self) -> &Rc<HostRoot> {
+        &self.root
+    }
+
+    /// What locking and expiring an account would change.
+    pub fn fields(&self, account: &Account) -> Result<Vec<KeptFields>, HostError> {
+        let mut all = Vec::new();
+        for file in [AccountFile::Passwd, AccountFile::Shadow] {
+            let bytes = match self.root.read(file.path(), ACCOUNT_FILE_BYTES_MAX) {
+                Ok(file) => file.bytes,
+                // Without a shadow(5) the hash stands in passwd(5); what that leaves open, the
+                // verification says.
+                Err(error) if error.is_missing() && file == AccountFile::Shadow => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let (fields, _) = closing(file, bytes, &account.name);
+            if !fields.locks.is_empty() || !fields.expiry.is_empty() {
+                all.push(fields);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Where the key files of an account are, and of which sshds that cannot be told.
+    pub fn key_files_in_force(&self, account: &Account) -> (Vec<KeyFileRef>, Vec<String>) {
+        let broken = self
+            .sshds
+            .iter()
+            .filter_map(|sshd| sshd.config.as_ref().err());
+        let gaps = broken.map(ToString::to_string).collect();
+        (paths::key_files_in_force(account, &self.sshds), gaps)
+    }
+
+    /// The key files in force for an account, and what could not be read of them.
+    pub fn key_files(&mut self, account: &Account) -> (Vec<KeyFileSeen>, Vec<String>) {
+        let (files, mut gaps) = self.key_files_in_force(account);
+        let mut seen = Vec::new();
+        for file in files {
+            let path = file.path.as_os_str().as_bytes();
+            match self.files.content(account, path) {
+                Ok(Some(content)) => seen.push(KeyFileSeen {
+                    path: path.to_vec(),
+                    account: account.name.clone(),
+                    shared: file.shared,
+                    file: KeyFile::parse(content.bytes.to_vec()),
+                }),
+                Ok(None) => {}
+                Err(error) => gaps.push(error.to_string()),
+            }
+        }
+        (seen, gaps)
+    }
+
+    /// Every way in of an account: what the evaluator says, and what is open already.
+    pub fn paths(&mut self, account: &Account) -> Vec<AccessPath> {
+        let now = i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX);
+        let facts = Facts {
+            sshds: &self.sshds,
+            shell: shell(&self.root, account),
+            now,
+            // The zone of a host that is not booted is not this machine's.
+            utc_offset: self.ender.and_then(|_| zone::utc_offset(now)),
+            connection: None,
+        };
+        let mut found = paths::evaluate(account, &facts, &mut self.files);
+        found.extend(self.open_now(account));
+        found
+    }
+
+    /// The account's sessions and processes.
+    pub fn open_now(&self, account: &Account) -> Vec<AccessPath> {
+        let holdings = self.holdings(account);
+        holdings.map_or_else(Vec::new, |(subject, holdings)| holdings.paths(&subject))
+    }
+
+    /// What runs as the account, when the host is booted and something does.
+    pub fn alive(&self, account: &Account) -> Option<Subject> {
+        let (subject, holdings) = self.holdings(account)?;
+        (!holdings.is_clean()).then_some(subject)
+    }
+
+    /// What belongs to an account now; `None` where the host is not booted.
+    fn holdings(&self, account: &Account) -> Option<(Subject, Holdings)> {
+        let subject = self.subject(account);
+        let holdings = self.ender?.look(&subject, SudoBorn::Skip);
+        Some((subject, holdings))
+    }
+
+    /// Whose processes an order about this account means. A uid that several accounts share, or
+    /// that belongs to the system, is never taken whole: services run as it.
+    fn subject(&self, account: &Account) -> Subject {
+        let shared = self.accounts.by_uid(account.uid).len() > 1;
+        Subject {
+            name: account.name.clone(),
+            uid: account.uid,
+            gid: account.gid,
+            subuids: Vec::new(),
+            scope: if shared || account.uid < self.people.uid_min {
+                Scope::SessionsOnly
+            } else {
+                Scope::WholeUid
+            },
+        }
+    }
+}
+
+fn shell(root: &HostRoot, account: &Account) -> Shell {
+    let path: &[u8] = match account.shell.as_slice() {
+        b"" => b"/bin/sh",
+        path => path,
+    };
+    match root.stat(Path::new(std::ffi::OsStr::from_bytes(path))) {
+        Ok(found) if found.stat.kind != FileKind::Regular || found.stat.mode & 0o111 == 0 => {
+            Shell::NotExecutable
+        }
+        Ok(_) if Shell::name_refuses(path) => Shell::Refuses,
+        Ok(_) => Shell::Runs,
+        Err(error) if error.is_missing() => Shell::Missing,
+        Err(error) => Shell::Unknown(error.to_string()),
+    }
+}

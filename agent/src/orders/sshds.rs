@@ -1,0 +1,218 @@
+//! Which sshds this host has: their programs, releases and configurations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::host::root::{FileStamp, HostRoot, ReadError};
+use crate::orders::host::HostError;
+use crate::paths::facts::Sshd;
+use crate::processes::Ender;
+use crate::processes::table::Proc;
+use crate::sshd::include::{Config, ConfigError, ConfigFiles, ReadProblem};
+use crate::sshd::printable::printable_path;
+use crate::sshd::release::Release;
+
+/// Where sshd lies, unless a running one says otherwise.
+const PROGRAM: &str = "/usr/sbin/sshd";
+/// What it reads, unless it was started with `-f`.
+const CONFIG: &str = "/etc/ssh/sshd_config";
+const PROGRAM_BYTES_MAX: u64 = 64 << 20;
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
+const NAMES_MAX: usize = 65_536;
+/// More listening sshds than this no host has; those beyond are reported as not looked at.
+const SSHDS_MAX: usize = 16;
+
+/// What was learnt of programs, kept while the file stays the same.
+#[derive(Debug, Default)]
+pub struct Releases {
+    known: BTreeMap<PathBuf, (FileStamp, Release)>,
+}
+
+/// The sshds of the host: the installed one and every other that is running.
+pub fn find(
+    root: &HostRoot,
+    releases: &mut Releases,
+    ender: Option<&Ender>,
+) -> Result<Vec<Sshd>, HostError> {
+    let running = match ender {
+        Some(_) => running_configs(&Proc::open(Path::new("/proc"))?)?,
+        None => BTreeSet::new(),
+    };
+    let mut wanted = running.clone();
+    // Installed but not running: it may be started by a socket, or after the next boot.
+    match root.exists(Path::new(PROGRAM)) {
+        Ok(false) => {}
+        Ok(true) | Err(_) => {
+            wanted.insert(PathBuf::from(CONFIG));
+        }
+    }
+    let release = releases.of(root, Path::new(PROGRAM));
+    Ok(wanted
+        .into_iter()
+        .take(SSHDS_MAX)
+        .map(|path| Sshd {
+            name: printable_path(&path),
+            config: match &release {
+                Ok(release) => Config::load(&SystemFiles(root), &path, release),
+                Err(why) => Err(ConfigError::Unreadable {
+                    file: PROGRAM.into(),
+                    problem: ReadProblem::Other(why.clone()),
+                }),
+            },
+            running: running.contains(&path),
+        })
+        .collect())
+}
+
+/// The `-f` of every listening sshd. One that was started without reads the usual file.
+fn running_configs(proc: &Proc) -> Result<BTreeSet<PathBuf>, HostError> {
+    let table = proc.table().map_err(std::io::Error::from)?;
+    let listening = table
+        .processes
+        .iter()
+        .filter(|process| process.is_root() && process.comm == b"sshd");
+    Ok(listening
+        .filter_map(|process| proc.command_line(process.pid).ok().flatten())
+        .filter_map(|words| config_argument(&words))
+        .collect())
+}
+
+/// The configuration an sshd was started with, from its command line.
+fn config_argument(words: &[Vec<u8>]) -> Option<PathBuf> {
+    // A listener titles itself `sshd: /usr/sbin/sshd -D -f FILE [listener] 0 of 10-100 startups`,
+    // all in one word; a process that serves a connection has no arguments in its title.
+    let title = words
+        .first()
+        .and_then(|first| first.strip_prefix(b"sshd: "));
+    let mut words: Box<dyn Iterator<Item = &[u8]>> = match title {
+        Some(title) => Box::new(title.split(|byte| *byte == b' ')),
+        None => Box::new(words.iter().map(Vec::as_slice)),
+    };
+    while let Some(word) = words.next() {
+        let path = match word.strip_prefix(b"-f") {
+            Some(b"") => words.next()?,
+            Some(path) => path,
+            None => continue,
+        };
+        return Some(PathBuf::from(OsStr::from_bytes(path)));
+    }
+    None
+}
+
+impl Releases {
+    /// The release of an sshd program, from the version text inside it.
+    fn of(&mut self, root: &HostRoot, program: &Path) -> Result<Release, String> {
+        let said = |error: ReadError| error.to_string();
+        let standing = root.stat(program).map_err(said)?;
+        let stamp = FileStamp::from(&standing.stat);
+        if let Some((known, release)) = self.known.get(program)
+            && *known == stamp
+        {
+            return Ok(release.clone());
+        }
+        let file = root.read(program, PROGRAM_BYTES_MAX).map_err(said)?;
+        let release: Release = banner(&file.bytes)
+            .ok_or_else(|| format!("{}: no OpenSSH version in it", program.display()))?
+            .parse()
+            .map_err(|error| format!("{}: {error}", program.display()))?;
+        self.known
+            .insert(program.to_owned(), (file.stamp, release.clone()));
+        Ok(release)
+    }
+}
+
+/// The longest text of the form `OpenSSH_9.2p1 Debian-2+deb12u3` in a program. The names of older
+/// releases that sshd has workarounds for have a pattern or no patch level in them.
+fn banner(program: &[u8]) -> Option<String> {
+    const MARK: &[u8] = b"OpenSSH_";
+    let mut best: Option<String> = None;
+    let mut rest = program;
+    while let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK) {
+        rest = &rest[at..];
+        let text: String = rest
+            .iter()
+            .take(80)
+            .take_while(|byte| (b' '..=b'~').contains(*byte))
+            .map(|byte| char::from(*byte))
+            .collect();
+        rest = &rest[MARK.len()..];
+        let version = text[MARK.len()..].split(' ').next().unwrap_or("");
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let is_release = version.split_once('.').is_some_and(|(major, minor)| {
+            minor
+                .split_once('p')
+                .is_some_and(|(minor, patch)| digits(major) && digits(minor) && digits(patch))
+        });
+        if is_release && best.as_ref().is_none_or(|best| text.len() > best.len()) {
+            best = Some(text);
+        }
+    }
+    best
+}
+
+/// Configuration files as sshd reads them: as root, links of root followed.
+struct SystemFiles<'r>(&'r HostRoot);
+
+impl ConfigFiles for SystemFiles<'_> {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, ReadProblem> {
+        let file = self.0.read(path, CONFIG_BYTES_MAX).map_err(problem)?;
+        Ok(file.bytes)
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<OsString>, ReadProblem> {
+        self.0.read_dir(directory, NAMES_MAX).map_err(problem)
+    }
+}
+
+fn problem(error: ReadError) -> ReadProblem {
+    if error.is_missing() {
+        ReadProblem::Missing
+    } else {
+        ReadProblem::Other(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_told_from_those_sshd_has_workarounds_for() {
+        let program = b"\0OpenSSH_2.*,OpenSSH_3.0*\0OpenSSH_6.5*\0OpenSSH_9.2p1\0\
+                        OpenSSH_9.2p1 Debian-2+deb12u3\0tail";
+        assert_eq!(
+            banner(program).as_deref(),
+            Some("OpenSSH_9.2p1 Debian-2+deb12u3")
+        );
+        assert_eq!(banner(b"OpenSSH_2*"), None);
+    }
+
+    #[test]
+    fn a_config_of_its_own_is_found_on_the_command_line() {
+        let words = |text: &str| -> Vec<Vec<u8>> {
+            // A NUL stands for a blank inside of a word.
+            let word = |word: &str| word.replace('\0', " ").into_bytes();
+            text.split(' ').map(word).collect()
+        };
+        for (line, want) in [
+            ("/usr/sbin/sshd -D", None),
+            (
+                "sshd:\0/usr/sbin/sshd\0-D\0-f\0/etc/x\0[listener]\00\0of",
+                Some("/etc/x"),
+            ),
+            ("sshd:\0alice\0[priv]", None),
+            (
+                "/usr/sbin/sshd -D -f /etc/ssh/other",
+                Some("/etc/ssh/other"),
+            ),
+            (
+                "/usr/sbin/sshd -f/etc/ssh/other -p 2222",
+                Some("/etc/ssh/other"),
+            ),
+        ] {
+            assert_eq!(config_argument(&words(line)), want.map(PathBuf::from));
+        }
+    }
+}
