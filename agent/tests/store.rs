@@ -178,7 +178,7 @@ fn live(dir: &Path) -> (Store, [OrderId; 4]) {
     let (a, accepted) = order(1, disable("alice"));
     store.append_synced(&accepted, None).unwrap();
     store
-        .append(&planned(a), Some(b"ssh-ed25519 AAAA alice@laptop"))
+        .append(planned(a), Some(b"ssh-ed25519 AAAA alice@laptop"))
         .unwrap();
     for step in 0..2 {
         store
@@ -193,25 +193,23 @@ fn live(dir: &Path) -> (Store, [OrderId; 4]) {
         store.append(&ended, None).unwrap();
     }
     store
-        .append_synced(&concluded(a, Verdict::Verified), None)
+        .append_synced(concluded(a, Verdict::Verified), None)
         .unwrap();
     let (b, accepted) = order(2, disable("bob"));
     store.append_synced(&accepted, None).unwrap();
-    store
-        .append(&planned(b), Some(b"ssh-rsa BBBB bob"))
-        .unwrap();
+    store.append(planned(b), Some(b"ssh-rsa BBBB bob")).unwrap();
     store
         .append_synced(&Event::StepBegun { order: b, step: 0 }, None)
         .unwrap();
     let (c, accepted) = order(3, disable("root"));
     store.append_synced(&accepted, None).unwrap();
     store
-        .append_synced(&concluded(c, Verdict::Refused), None)
+        .append_synced(concluded(c, Verdict::Refused), None)
         .unwrap();
     let (d, accepted) = order(4, disable("carol"));
     store.append_synced(&accepted, None).unwrap();
     store
-        .append_synced(&concluded(d, Verdict::Already), None)
+        .append_synced(concluded(d, Verdict::Already), None)
         .unwrap();
     let released = Event::Released {
         order: d,
@@ -247,6 +245,13 @@ fn a_store_reopens_as_it_was() {
     let private = store.private(plan).unwrap().unwrap();
     assert_eq!(&private[..], b"ssh-ed25519 AAAA alice@laptop");
     assert!(store.private(0).unwrap().is_none());
+    let history: Vec<_> = store
+        .records_about(a, 9999)
+        .unwrap()
+        .iter()
+        .map(|record| record.body().unwrap().index)
+        .collect();
+    assert_eq!(history, [1, 2, 3, 4, 5, 6, 7]);
     assert!(store.private(99).is_err());
 }
 
@@ -254,9 +259,9 @@ fn a_store_reopens_as_it_was() {
 fn nothing_is_shown_before_it_is_durable() {
     let dir = Dir::new();
     let (mut store, _) = open(&dir.store());
-    let durable = store.durable();
-    store.append(&gap("one"), None).unwrap();
-    assert_eq!(store.durable(), durable);
+    let durable = store.head().next;
+    store.append(gap("one"), None).unwrap();
+    assert_eq!(store.head().next, durable);
     assert!(store.records(durable, 9999).unwrap().is_empty());
     store.acknowledge(99);
     assert_eq!(store.acknowledged(), durable);
@@ -272,7 +277,7 @@ fn old_segments_go_and_what_stands_stays() {
     let fill = |store: &mut Store, n: u32| {
         for i in 0..n {
             store
-                .append(&gap(&format!("filler {i} {}", "x".repeat(400))), None)
+                .append(gap(&format!("filler {i} {}", "x".repeat(400))), None)
                 .unwrap();
             store.sync().unwrap();
         }
@@ -304,7 +309,7 @@ fn old_segments_go_and_what_stands_stays() {
         assert_eq!(&private[..], b"ssh-ed25519 AAAA alice@laptop");
         assert!(store.record(plan - 1).unwrap().is_some());
         fill(&mut store, 150);
-        store.acknowledge(store.durable());
+        store.acknowledge(store.head().next);
         assert!(store.compact_if_due().unwrap());
         assert_eq!(fs::read_dir(dir.journal()).unwrap().count(), 1 + 2 + 1);
     }
@@ -434,7 +439,7 @@ fn lost_files_are_named_and_the_rest_stays_in_force() {
     let (mut store, [a, b, ..]) = live(&dir.store());
     for i in 0..100 {
         store
-            .append_synced(&gap(&format!("filler {i} {}", "x".repeat(400))), None)
+            .append_synced(gap(&format!("filler {i} {}", "x".repeat(400))), None)
             .unwrap();
     }
     store.acknowledge(60);
@@ -519,7 +524,7 @@ fn a_forged_record_inside_an_attachment_is_not_believed() {
         let (mut forger, _) = open(&other.store());
         forger.append_synced(&accepted, None).unwrap();
         forger
-            .append_synced(&gap("as long as a plan"), None)
+            .append_synced(gap("as long as a plan"), None)
             .unwrap();
         let from = forger.head().next;
         let released = Event::Released { order: a, by: a };
@@ -529,9 +534,9 @@ fn a_forged_record_inside_an_attachment_is_not_believed() {
         let at = bytes.windows(4).rposition(|w| w == b"REC1").unwrap();
         bytes[at..at + 600].to_vec()
     };
-    let plan = store.append_synced(&planned(a), Some(&forged)).unwrap();
+    let plan = store.append_synced(planned(a), Some(&forged)).unwrap();
     assert_eq!(plan, 2);
-    store.append_synced(&gap("after"), None).unwrap();
+    store.append_synced(gap("after"), None).unwrap();
     drop(store);
     // Damage the plan's own frame, so that reading has to find its feet inside of it.
     let (store, recovery, _copy) = survivors(&dir, "00000000000000000000.seg", |bytes| {
@@ -564,20 +569,20 @@ fn writer() {
         let index = store.append_synced(&accepted, None).unwrap();
         println!("acked {index} {id}");
         store
-            .append(&planned(id), Some(&vec![b'k'; (seq % 90) as usize * 50]))
+            .append(planned(id), Some(&vec![b'k'; (seq % 90) as usize * 50]))
             .unwrap();
         store
             .append(&Event::StepBegun { order: id, step: 0 }, None)
             .unwrap();
         let index = store
-            .append_synced(&concluded(id, Verdict::Verified), None)
+            .append_synced(concluded(id, Verdict::Verified), None)
             .unwrap();
         println!("acked {index} {id}");
         let release = Event::Released { order: id, by: id };
         if seq % 3 > 0 {
             store.append_synced(&release, None).unwrap();
         }
-        store.acknowledge(store.durable().saturating_sub(50));
+        store.acknowledge(store.head().next.saturating_sub(50));
         store.compact_if_due().unwrap();
     }
 }

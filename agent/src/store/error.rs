@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rescind_protocol::cbor::Malformed;
 use rescind_protocol::sign::BadKey;
 
 use crate::sys::durable;
@@ -79,6 +80,14 @@ pub enum StoreError {
         /// Why.
         why: &'static str,
     },
+    /// What was kept to undo an order cannot be understood.
+    #[error("the private attachment of record {index} is not what its order left there: {source}")]
+    Attachment {
+        /// The record.
+        index: u64,
+        /// What is wrong with it.
+        source: Malformed,
+    },
     /// Records that were asked for have been dropped after they were acknowledged.
     #[error("records before {oldest} were dropped after the control plane had acknowledged them")]
     Dropped {
@@ -109,6 +118,11 @@ impl StoreError {
                 source,
             },
         }
+    }
+
+    /// For the attachment of a record that decodes as nothing its reader knows.
+    pub const fn unreadable_private(index: u64, source: Malformed) -> Self {
+        Self::Attachment { index, source }
     }
 
     /// Whether space is what is missing.

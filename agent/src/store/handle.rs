@@ -1,11 +1,12 @@
 //! The store as the daemon holds it.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 
 use rescind_protocol::evidence::{ChainHead, Event, SealedRecord};
-use rescind_protocol::name::{AccountName, KeyFingerprint};
+use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
 use rescind_protocol::sign::{SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
@@ -41,9 +42,13 @@ impl Store {
     /// before the next [`Self::sync`], and [`Self::records`] does not show it before that.
     ///
     /// `private` never leaves the host; the record carries its salted digest.
-    pub fn append(&mut self, event: &Event, private: Option<&[u8]>) -> Result<u64, StoreError> {
+    pub fn append(
+        &mut self,
+        event: impl Borrow<Event>,
+        private: Option<&[u8]>,
+    ) -> Result<u64, StoreError> {
         let head = self.journal.head();
-        let sealed = chain::seal(head, &self.key, &*self.clock, event, private)?;
+        let sealed = chain::seal(head, &self.key, &*self.clock, event.borrow(), private)?;
         self.journal.append(&sealed)?;
         self.state.apply(&sealed.body);
         self.tail
@@ -60,7 +65,7 @@ impl Store {
     /// [`Self::append`] and [`Self::sync`]: when this returns, the record survives a power cut.
     pub fn append_synced(
         &mut self,
-        event: &Event,
+        event: impl Borrow<Event>,
         private: Option<&[u8]>,
     ) -> Result<u64, StoreError> {
         let index = self.append(event, private)?;
@@ -74,7 +79,7 @@ impl Store {
     /// Records that are not durable are held back: one that was sent and then lost in a power cut
     /// would be replaced by another under the same index, which is what a forged chain looks like.
     pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
-        let durable = self.journal.durable();
+        let durable = self.journal.durable().next;
         if from >= durable {
             return Ok(Vec::new());
         }
@@ -97,6 +102,39 @@ impl Store {
     /// One record, wherever it is kept.
     pub fn record(&self, index: u64) -> Result<Option<SealedRecord>, StoreError> {
         Ok(self.kept(index)?.map(|(record, _)| record))
+    }
+
+    /// The records about one order that are still kept, oldest first: at most so many bytes.
+    pub fn records_about(
+        &self,
+        id: OrderId,
+        max_bytes: usize,
+    ) -> Result<Vec<SealedRecord>, StoreError> {
+        let Some(order) = self.state.order(id) else {
+            return Ok(Vec::new());
+        };
+        let oldest = self.oldest();
+        let mut out = Vec::new();
+        let mut room = max_bytes;
+        let mut take = |record: SealedRecord| {
+            room = room.saturating_sub(record.body.len());
+            out.push(record);
+            room > 0
+        };
+        for index in order.records().filter(|index| *index < oldest) {
+            if let Some(record) = self.record(index)?
+                && !take(record)
+            {
+                return Ok(out);
+            }
+        }
+        let (from, to) = (oldest.max(order.accepted), self.journal.head().next);
+        self.journal.each(from, to, &mut |record| {
+            let body = record.body().ok();
+            let about = body.and_then(|body| body.event()?.order());
+            about != Some(id) || take(record)
+        })?;
+        Ok(out)
     }
 
     /// The private attachment of a record, checked against the digest that was signed.
@@ -124,13 +162,8 @@ impl Store {
         }
     }
 
-    /// Where the chain stands, records that are not durable yet included.
+    /// Where the durable chain stands: what may be told to others.
     pub const fn head(&self) -> ChainHead {
-        self.journal.head()
-    }
-
-    /// The index after the last durable record: what may be told to others.
-    pub const fn durable(&self) -> u64 {
         self.journal.durable()
     }
 
@@ -163,7 +196,7 @@ impl Store {
     /// before and less than what was durable here: an acknowledgement of what was never sent is
     /// none.
     pub fn acknowledge(&mut self, next: u64) {
-        let next = next.min(self.journal.durable());
+        let next = next.min(self.journal.durable().next);
         self.acknowledged = self.acknowledged.max(next);
     }
 

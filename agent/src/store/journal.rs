@@ -52,7 +52,7 @@ pub struct Journal {
     segments: Vec<Segment>,
     file: File,
     head: ChainHead,
-    durable: u64,
+    durable: ChainHead,
     poisoned: Option<String>,
     reserve: bool,
 }
@@ -82,7 +82,7 @@ impl Journal {
             segments,
             file,
             head: scan.head,
-            durable: scan.head.next,
+            durable: scan.head,
             poisoned: None,
             reserve: false,
         };
@@ -90,13 +90,13 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where the chain stands.
+    /// Where the chain stands, records that are not durable yet included.
     pub const fn head(&self) -> ChainHead {
         self.head
     }
 
-    /// Records before this index are on the disk.
-    pub const fn durable(&self) -> u64 {
+    /// Where the part of it stands that is on the disk.
+    pub const fn durable(&self) -> ChainHead {
         self.durable
     }
 
@@ -157,7 +157,7 @@ impl Journal {
     /// which writes the last records anew.
     pub fn sync(&mut self) -> Result<(), StoreError> {
         self.check()?;
-        if self.durable == self.head.next {
+        if self.durable == self.head {
             return Ok(());
         }
         if let Err(error) = self.file.sync_data() {
@@ -165,7 +165,7 @@ impl Journal {
             let path = self.current()?.path.clone();
             return Err(StoreError::io("sync", &path)(error));
         }
-        self.durable = self.head.next;
+        self.durable = self.head;
         if let Some(current) = self.segments.last_mut() {
             current.durable = current.end;
         }
@@ -175,7 +175,7 @@ impl Journal {
     /// Records from `from` on that are durable: as many as fit into `max_bytes`, at least one.
     pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
         let mut out = Vec::new();
-        read(&self.segments, from, self.durable, &mut |_, frame| {
+        read(&self.segments, from, self.durable.next, &mut |_, frame| {
             out.push((frame.record.len(), frame.record.clone()));
             let total: usize = out.iter().map(|(len, _)| len).sum();
             Ok(total < max_bytes)
@@ -186,6 +186,18 @@ impl Journal {
         out.into_iter()
             .map(|(_, bytes)| decode(&bytes, from))
             .collect()
+    }
+
+    /// Shows the records in `from..to` until `each` says no.
+    pub fn each(
+        &self,
+        from: u64,
+        to: u64,
+        each: &mut dyn FnMut(SealedRecord) -> bool,
+    ) -> Result<(), StoreError> {
+        read(&self.segments, from, to, &mut |_, frame| {
+            Ok(each(decode(&frame.record, from)?))
+        })
     }
 
     /// One record with its attachment, if a segment holds it.

@@ -19,9 +19,9 @@ const ENDED_ORDERS_KEPT: usize = 64;
 /// An outcome is remembered with its first so many paths that are not closed; the whole of it
 /// stands in its record.
 const OUTCOME_PATHS_KEPT: usize = 16;
-/// Plans of one order that are remembered: the first ones, which know what was there before
-/// anything was changed, and the latest.
-const PLANS_KEPT: usize = 32;
+/// Plans of one order that are remembered: the first half, which knows what was there before
+/// anything was changed, and the latest. Only an order that is fought over gets so many.
+const PLANS_KEPT: usize = 512;
 /// The most steps of one plan whose progress is followed.
 const STEPS_MAX: usize = 4096;
 
