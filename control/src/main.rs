@@ -1,3 +1,5 @@
 //! `rescind`: see `rescind --help`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    rescind_control::cli::run()
+}

@@ -1,0 +1,143 @@
+//! Hosts, and questions to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
+use rescind_protocol::message::Question;
+use rescind_protocol::name::{AccountName, UnixMillis};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::ApiError;
+use super::listener::Caller;
+use crate::agents::presence::Asked;
+use crate::clock;
+use crate::db::hosts::{self as table, Host};
+use crate::db::{audit, certificates};
+use crate::plane::Plane;
+
+/// The longest a host may take to answer.
+const ANSWER_MS_MAX: u64 = 120_000;
+
+/// A host, and its connection.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// The host.
+    #[serde(flatten)]
+    pub host: Host,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// From where.
+    pub peer: Option<String>,
+    /// Since when.
+    pub connected_since: Option<UnixMillis>,
+}
+
+fn shown(plane: &Plane, mut host: Host) -> Shown {
+    let slot = plane.presence.of(host.id);
+    if let Some(slot) = &slot {
+        host.last_seen = host.last_seen.max(Some(slot.heard()));
+    }
+    Shown {
+        connected: slot.is_some(),
+        peer: slot.as_ref().map(|slot| slot.peer.to_string()),
+        connected_since: slot.as_ref().map(|slot| slot.since),
+        host,
+    }
+}
+
+/// All hosts.
+pub async fn list(State(plane): State<Arc<Plane>>) -> Result<Json<Vec<Shown>>, ApiError> {
+    let hosts = plane.db.read(table::all).await?;
+    Ok(Json(
+        hosts.into_iter().map(|host| shown(&plane, host)).collect(),
+    ))
+}
+
+/// One host.
+pub async fn show(
+    State(plane): State<Arc<Plane>>,
+    Path(name): Path<String>,
+) -> Result<Json<Shown>, ApiError> {
+    let host = find(&plane, name).await?;
+    Ok(Json(shown(&plane, host)))
+}
+
+/// Removes a host: its certificates open nothing any more, its connection ends.
+pub async fn remove(
+    State(plane): State<Arc<Plane>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let host = find(&plane, name).await?;
+    let id = host.id;
+    plane
+        .db
+        .write(move |conn| {
+            let now = clock::now();
+            certificates::remove_host(conn, id)?;
+            table::remove(conn, id, now)?;
+            let detail = format!("host {} ({id})", host.name);
+            audit::record(conn, &caller.operator, "remove-host", &detail, now)
+        })
+        .await?;
+    plane.presence.close(id);
+    Ok(Json(serde_json::json!({ "removed": id })))
+}
+
+/// `GET /v1/hosts/{host}/paths`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    account: Option<AccountName>,
+    timeout_ms: Option<u64>,
+}
+
+/// Asks the host for its access paths, now.
+pub async fn paths(
+    State(plane): State<Arc<Plane>>,
+    Path(name): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let host = find(&plane, name).await?;
+    let (reply, answer) = oneshot::channel();
+    let question = Question::Paths {
+        account: which.account,
+    };
+    plane
+        .presence
+        .ask(host.id, Asked { question, reply })
+        .map_err(|error| ApiError::HostAway(format!("{}: {error}", host.name)))?;
+    let limit = Duration::from_millis(which.timeout_ms.unwrap_or(30_000).min(ANSWER_MS_MAX));
+    let json = match tokio::time::timeout(limit, answer).await {
+        Ok(Ok(Ok(json))) => json,
+        Ok(Ok(Err(why))) => return Err(ApiError::HostFailed(why)),
+        Ok(Err(_)) => return Err(ApiError::HostAway("the host's connection ended".into())),
+        Err(_) => {
+            let words = format!(
+                "{} did not answer within {} ms",
+                host.name,
+                limit.as_millis()
+            );
+            return Err(ApiError::HostAway(words));
+        }
+    };
+    let paths: Vec<serde_json::Value> = serde_json::from_slice(&json).map_err(|error| {
+        ApiError::HostFailed(format!("its answer is no list of paths: {error}"))
+    })?;
+    Ok(Json(serde_json::json!({
+        "host": host.id, "name": host.name, "at": clock::now(), "paths": paths,
+    })))
+}
+
+/// The host of this name or id.
+pub async fn find(plane: &Arc<Plane>, name: String) -> Result<Host, ApiError> {
+    let asked = name.clone();
+    plane
+        .db
+        .read(move |conn| table::find(conn, &asked))
+        .await?
+        .ok_or_else(|| ApiError::NotFound(format!("no host {name} is enrolled")))
+}

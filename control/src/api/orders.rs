@@ -1,0 +1,318 @@
+//! Giving and following orders.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use rescind_protocol::name::OrderId;
+use rescind_protocol::order::{Action, Authority};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::ApiError;
+use super::listener::Caller;
+use crate::db::orders::{self as table, Filter, OrderRow, TimelineEvent};
+use crate::db::{DbError, hosts};
+use crate::plane::Plane;
+
+/// Orders listed at most.
+const LIST_MAX: u32 = 10_000;
+/// A follower that hears nothing gets an empty line, so that a dead connection shows.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// `POST /v1/orders`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Give {
+    /// What is to be done.
+    pub action: Action,
+    /// To which hosts, by name or id. Not needed for a release.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// To all hosts.
+    #[serde(default)]
+    pub all_hosts: bool,
+    /// The ticket or case number.
+    pub ticket: String,
+    /// Why.
+    pub reason: String,
+    /// On whose behalf; the operator's own name when absent.
+    #[serde(default)]
+    pub asked_by: Option<String>,
+    /// Who approved.
+    #[serde(default)]
+    pub approved_by: Vec<String>,
+    /// The program that asks; `api` when absent.
+    #[serde(default)]
+    pub source: Option<String>,
+}
+
+/// The answer: the orders, one per host.
+#[derive(Debug, Serialize)]
+pub struct Given {
+    /// The orders.
+    pub orders: Vec<OrderRow>,
+}
+
+/// Gives orders. The answer is durable; delivery has begun.
+pub async fn create(
+    State(plane): State<Arc<Plane>>,
+    Extension(caller): Extension<Caller>,
+    Json(give): Json<Give>,
+) -> Result<Json<Given>, ApiError> {
+    let operator = caller.operator;
+    let authority = Authority {
+        asked_by: give.asked_by.unwrap_or_else(|| operator.name.clone()),
+        approved_by: give.approved_by,
+        ticket: give.ticket,
+        reason: give.reason,
+        // Who really gave it is signed in, on whosever behalf it was.
+        source: format!(
+            "{}, operator {} ({})",
+            give.source.as_deref().unwrap_or("api"),
+            operator.name,
+            operator.via
+        ),
+    };
+    let (names, all, action) = (give.hosts, give.all_hosts, give.action.clone());
+    let hosts = plane
+        .db
+        .read(move |conn| {
+            if let Action::Release { order } = action
+                && names.is_empty()
+            {
+                let row = table::by_id(conn, order)?
+                    .ok_or_else(|| ApiError::NotFound(format!("no order {order}")))?;
+                return Ok(vec![row.host]);
+            }
+            if all {
+                return Ok(hosts::all(conn)?.into_iter().map(|host| host.id).collect());
+            }
+            names
+                .iter()
+                .map(|name| match hosts::find(conn, name)? {
+                    Some(host) => Ok(host.id),
+                    None => Err(ApiError::NotFound(format!("no host {name} is enrolled"))),
+                })
+                .collect()
+        })
+        .await?;
+    if hosts.is_empty() {
+        return Err(ApiError::Bad(
+            "no host is named: say which, or all hosts".into(),
+        ));
+    }
+    let ids = plane.give(hosts, give.action, authority, operator).await?;
+    let orders = plane
+        .db
+        .read(move |conn| {
+            let rows = ids.iter().map(|id| table::by_id(conn, *id));
+            rows.filter_map(Result::transpose)
+                .collect::<Result<Vec<_>, DbError>>()
+        })
+        .await?;
+    Ok(Json(Given { orders }))
+}
+
+/// `GET /v1/orders`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    host: Option<String>,
+    state: Option<String>,
+    #[serde(default)]
+    in_force: bool,
+    limit: Option<u32>,
+}
+
+/// Orders, the latest first.
+pub async fn list(
+    State(plane): State<Arc<Plane>>,
+    Query(search): Query<Search>,
+) -> Result<Json<Vec<OrderRow>>, ApiError> {
+    let state = match &search.state {
+        None => None,
+        Some(text) => Some(
+            table::State::from_text(text)
+                .ok_or_else(|| ApiError::Bad(format!("no state is called {text:?}")))?,
+        ),
+    };
+    let rows = plane.db.read(move |conn| {
+        let host = match &search.host {
+            None => None,
+            Some(name) => match hosts::find(conn, name)? {
+                Some(host) => Some(host.id),
+                None => return Err(ApiError::NotFound(format!("no host {name} is enrolled"))),
+            },
+        };
+        let limit = search.limit.unwrap_or(100).min(LIST_MAX);
+        Ok(table::list(
+            conn,
+            &Filter {
+                host,
+                state,
+                in_force: search.in_force,
+                limit,
+            },
+        )?)
+    });
+    Ok(Json(rows.await?))
+}
+
+/// An order with its timeline.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// The order.
+    #[serde(flatten)]
+    pub order: OrderRow,
+    /// What happened to it.
+    pub timeline: Vec<TimelineEvent>,
+}
+
+/// One order.
+pub async fn show(
+    State(plane): State<Arc<Plane>>,
+    Path(id): Path<OrderId>,
+) -> Result<Json<Shown>, ApiError> {
+    let shown = plane.db.read(move |conn| {
+        let order =
+            table::by_id(conn, id)?.ok_or_else(|| ApiError::NotFound(format!("no order {id}")))?;
+        Ok::<_, ApiError>(Shown {
+            order,
+            timeline: table::timeline(conn, id, 0)?,
+        })
+    });
+    Ok(Json(shown.await?))
+}
+
+/// The signed order, exactly as it is sent: for hosts without a network (`rescind-agent apply`).
+pub async fn export(
+    State(plane): State<Arc<Plane>>,
+    Path(id): Path<OrderId>,
+) -> Result<Response, ApiError> {
+    let signed = plane
+        .db
+        .read(move |conn| table::signed_bytes(conn, id))
+        .await?
+        .ok_or_else(|| ApiError::NotFound(format!("no order {id}")))?;
+    let headers = [
+        (
+            CONTENT_TYPE,
+            "application/vnd.rescind.order+cbor".to_owned(),
+        ),
+        (
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{id}.order\""),
+        ),
+    ];
+    Ok((headers, signed).into_response())
+}
+
+/// `GET /v1/orders/{id}/follow`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Follow {
+    /// How long to wait for the host's own tools after the outcome; 5000 when absent.
+    confirm_ms: Option<u64>,
+}
+
+/// An order's timeline as it happens: NDJSON, one event per line, empty lines to keep the
+/// connection alive. Ends when nothing more is to be expected.
+pub async fn follow(
+    State(plane): State<Arc<Plane>>,
+    Path(id): Path<OrderId>,
+    Query(follow): Query<Follow>,
+) -> Result<Response, ApiError> {
+    // Listening first: what happens from here on is not missed.
+    let changes = plane.changes.subscribe();
+    plane
+        .db
+        .read(move |conn| table::by_id(conn, id))
+        .await?
+        .ok_or_else(|| ApiError::NotFound(format!("no order {id}")))?;
+    let confirm = Duration::from_millis(follow.confirm_ms.unwrap_or(5000).min(600_000));
+    let (lines, body) = mpsc::channel::<Result<Bytes, DbError>>(16);
+    tokio::spawn(async move {
+        if let Err(error) = tell(&plane, id, confirm, changes, &lines).await {
+            // The follower may have gone; then there is nobody to tell.
+            let _ = lines.send(Err(error)).await;
+        }
+    });
+    let headers = [(CONTENT_TYPE, "application/x-ndjson")];
+    Ok((headers, Body::from_stream(ReceiverStream::new(body))).into_response())
+}
+
+async fn tell(
+    plane: &Arc<Plane>,
+    id: OrderId,
+    confirm: Duration,
+    mut changes: tokio::sync::broadcast::Receiver<OrderId>,
+    lines: &mpsc::Sender<Result<Bytes, DbError>>,
+) -> Result<(), DbError> {
+    let mut after = 0;
+    let mut concluded_at: Option<Instant> = None;
+    loop {
+        let events = plane
+            .db
+            .read(move |conn| table::timeline(conn, id, after))
+            .await?;
+        let mut over = false;
+        for event in events {
+            after = event.id;
+            match After::of(&event.state) {
+                After::Nothing => over = true,
+                After::Confirmation => concluded_at = concluded_at.or_else(|| Some(Instant::now())),
+                After::More => (),
+            }
+            let mut line = crate::db::to_json(&event);
+            line.push('\n');
+            if lines.send(Ok(line.into())).await.is_err() {
+                return Ok(());
+            }
+        }
+        let confirm_until = concluded_at.map(|at| at + confirm);
+        if over || confirm_until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(());
+        }
+        let alive_at = Instant::now() + KEEP_ALIVE;
+        let until = confirm_until.map_or(alive_at, |until| until.min(alive_at));
+        loop {
+            match timeout_at(until, changes.recv()).await {
+                Ok(Ok(changed)) if changed != id => (),
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) => break,
+                Ok(Err(RecvError::Closed)) => return Ok(()),
+                Err(_) => {
+                    if lines.send(Ok("\n".into())).await.is_err() {
+                        return Ok(());
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// What may still come after an event.
+enum After {
+    More,
+    Confirmation,
+    Nothing,
+}
+
+impl After {
+    fn of(state: &str) -> Self {
+        match state {
+            "verified" | "already" | "partial" | "unverified" => Self::Confirmation,
+            "confirmed" | "refused" | "impossible" | "not_accepted" | "expired" | "superseded"
+            | "released" => Self::Nothing,
+            _ => Self::More,
+        }
+    }
+}

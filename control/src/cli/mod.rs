@@ -1,0 +1,254 @@
+//! The command line: `rescind`.
+
+/// Speaking to the server.
+mod client;
+/// `evidence`.
+mod evidence;
+/// `exceptions`, `audit`.
+mod exceptions;
+/// `hosts`, `paths`.
+mod hosts;
+/// `operator`.
+mod operator;
+/// `order`, and following orders.
+mod order;
+/// `revoke`, `end-sessions`, `release`.
+mod revoke;
+/// `serve`, `check-config`.
+mod serve;
+/// Tables for people.
+mod table;
+/// `token`.
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Makes "revoked" mean "can no longer get in", on Linux servers that nothing else reaches.
+#[derive(Debug, Parser)]
+#[command(name = "rescind", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done (orders: verified), 1 failed, 2 usage, 3 an order ended in other than verified,
+4 a host did not answer in time.";
+
+/// Where the server is, and how to answer.
+#[derive(Debug, Args)]
+struct Global {
+    /// The server's socket on this machine [env: RESCIND_SOCKET] [default: /run/rescind/operator.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The server elsewhere: https://NAME:7444 [env: RESCIND_SERVER]
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// Your client certificate, for --server [env: RESCIND_CERT]
+    #[arg(long, global = true, value_name = "FILE")]
+    cert: Option<PathBuf>,
+    /// Its key [env: RESCIND_KEY]
+    #[arg(long, global = true, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The control plane's CA certificate [env: RESCIND_CA]
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the control plane
+    Serve(serve::Serve),
+    /// Check a control.toml
+    CheckConfig(serve::CheckConfig),
+    /// Join tokens for hosts
+    #[command(subcommand)]
+    Token(token::Token),
+    /// List hosts
+    Hosts(hosts::Hosts),
+    /// Ask a host for the ways to act on it, now
+    Paths(hosts::Paths),
+    /// Take access away
+    #[command(subcommand)]
+    Revoke(revoke::Revoke),
+    /// End an account's sessions and processes once
+    EndSessions(revoke::EndSessions),
+    /// End a standing order and bring back what it took
+    Release(revoke::Release),
+    /// Orders and what became of them
+    #[command(subcommand)]
+    Order(order::Order),
+    /// Evidence: verify and export
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
+    /// What is not as ordered and needs somebody
+    Exceptions(exceptions::Exceptions),
+    /// What operators did
+    Audit(exceptions::Audit),
+    /// Operators who come over the network
+    #[command(subcommand)]
+    Operator(operator::Operator),
+}
+
+/// How a command ended other than well.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// It did not work.
+    #[error("{0}")]
+    Failed(String),
+    /// The arguments make no sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// An order ended in other than verified; what it ended in was shown.
+    #[error("not verified")]
+    NotVerified,
+    /// A host did not answer in time.
+    #[error("{0}")]
+    NoAnswer(String),
+}
+
+impl Failure {
+    const fn code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotVerified => 3,
+            Self::NoAnswer(_) => 4,
+        }
+    }
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        Command::Serve(serve) => serve.run(&cli.global),
+        Command::CheckConfig(check) => check.run(),
+        Command::Evidence(evidence::Evidence::Verify(verify)) if verify.is_offline() => {
+            verify.run_offline(cli.global.json)
+        }
+        command => match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
+            Ok(runtime) => runtime.block_on(ask_server(cli.global, command)),
+            Err(error) => Err(Failure::Failed(format!("cannot start: {error}"))),
+        },
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::NotVerified) {
+                eprintln!("rescind: {failure}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn ask_server(global: Global, command: Command) -> Result<(), Failure> {
+    let json = global.json;
+    let client = client::Client::new(global)?;
+    match command {
+        Command::Token(token) => token.run(&client, json).await,
+        Command::Hosts(hosts) => hosts.run(&client, json).await,
+        Command::Paths(paths) => paths.run(&client, json).await,
+        Command::Revoke(revoke) => revoke.run(&client, json).await,
+        Command::EndSessions(end) => end.run(&client, json).await,
+        Command::Release(release) => release.run(&client, json).await,
+        Command::Order(order) => order.run(&client, json).await,
+        Command::Evidence(evidence) => evidence.run(&client, json).await,
+        Command::Exceptions(exceptions) => exceptions.run(&client, json).await,
+        Command::Audit(audit) => audit.run(&client, json).await,
+        Command::Operator(operator) => operator.run(&client, json).await,
+        Command::Serve(_) | Command::CheckConfig(_) => Ok(()),
+    }
+}
+
+/// Prints a value as JSON, indented.
+fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Failed(e.to_string()))?;
+    print(&format!("{text}\n"))
+}
+
+/// Prints to standard output; a closed pipe ends the command without noise.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.map_err(|error| Failure::Failed(format!("standard output: {error}"))),
+    }
+}
+
+/// Reads a duration: a number and `ms`, `s`, `m`, `h` or `d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("want a number with ms, s, m, h or d, as 90s".into()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "want a number with its unit, as 90s")?;
+    let ms = number.checked_mul(ms).ok_or("too long")?;
+    Ok(Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_command_has_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            if command.get_subcommands().next().is_none() {
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(help.contains("Example"), "{path} has no example");
+            }
+            command.get_subcommands().for_each(|sub| check(sub, &path));
+        }
+        Cli::command().debug_assert();
+        Cli::command()
+            .get_subcommands()
+            .for_each(|sub| check(sub, "rescind"));
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2d"), Ok(Duration::from_secs(172_800)));
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1w",
+            "99999999999999999999d",
+            "18446744073709551615d",
+        ] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}
