@@ -88,12 +88,15 @@ enum Admitted {
 
 /// Who a connection turned out to be.
 enum Newcomer {
-    Host {
-        stream: FrameStream,
-        certificate: Digest,
-        hello: Box<Hello>,
-    },
+    Host(Box<Known>),
     Gone,
+}
+
+/// A host that has shown its certificate and said hello.
+struct Known {
+    stream: FrameStream,
+    certificate: Digest,
+    hello: Hello,
 }
 
 async fn serve(
@@ -122,7 +125,7 @@ async fn serve(
         ))) => {
             let host = hello.host;
             tracing::debug!(%host, %peer, "connected");
-            let end = connection::serve(plane, stream, certificate, *hello, peer).await;
+            let end = connection::serve(plane, stream, certificate, hello, peer).await;
             tracing::debug!(%host, %peer, reason = %end, "disconnected");
             drop(permit);
         }
@@ -214,11 +217,11 @@ async fn meet(
     }
     stream.trust();
     Ok((
-        Newcomer::Host {
+        Newcomer::Host(Box::new(Known {
             stream,
             certificate,
-            hello: Box::new(hello),
-        },
+            hello,
+        })),
         permit,
     ))
 }
