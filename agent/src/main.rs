@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rescind_agent::cli::Cli;
+use rescind_agent::cli::exit::Exit;
 use rescind_agent::home;
 
 fn main() -> ExitCode {
@@ -11,5 +12,17 @@ fn main() -> ExitCode {
     if let Some(code) = home::hidden_entry(std::env::args_os().skip(1)) {
         return code;
     }
-    Cli::parse().run().into()
+    match Cli::try_parse() {
+        Ok(cli) => cli.run().into(),
+        Err(error) => {
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            // Where nobody reads the help, nothing is lost.
+            let _ = error.print();
+            exit.into()
+        }
+    }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use rescind_protocol::name::Digest;
 use rustls::ClientConfig;
-use tokio::net::UnixStream;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::client::TlsStream;
 
 use super::backoff::{Backoff, random};
 use super::connect::{ConnectError, connect};
@@ -19,12 +21,17 @@ use super::renewal::Renewal;
 use super::sandbox::{self, FileWall, SandboxError};
 use super::tls;
 use crate::config::{LinkSettings, LinkUser, LinkUserError, ServerAddress, Trust, layout};
+use crate::sys::memory::Code;
 use crate::sys::plain_file::effective_uid;
 use crate::sys::sandbox::become_user;
 use crate::sys::service::notify;
 
 /// How often it is looked whether the root half is there yet.
-const ROOT_HALF_POLL: Duration = Duration::from_secs(1);
+const ROOT_HALF_POLL: Duration = Duration::from_millis(250);
+/// How long after the beginning of a connection the memory that it took to begin is given back.
+const SETTLED: Duration = Duration::from_secs(3);
+/// How many different complaints are remembered.
+const COMPLAINTS_KEPT: usize = 8;
 /// How long a connection may take to be closed politely.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
@@ -54,6 +61,8 @@ pub fn run(root: &Path, settings: LinkSettings, trust: &Trust) -> Result<(), Lin
         let user = LinkUser::look_up(root)?;
         become_user(user.uid, user.gid).map_err(LinkError::Become)?;
     }
+    // Only to save memory: without it the link runs as well.
+    let code = Code::of_this_process().ok();
     match sandbox::enter(root, &trust.servers)? {
         FileWall::Full => tracing::debug!("confined to its own files, ports and system calls"),
         FileWall::Partial => tracing::debug!("confined, as far as this kernel's Landlock goes"),
@@ -72,12 +81,13 @@ pub fn run(root: &Path, settings: LinkSettings, trust: &Trust) -> Result<(), Lin
     runtime.block_on(async {
         let mut stop = Stop::new().map_err(LinkError::Runtime)?;
         say("READY=1");
-        let mut link = Link::new(root, settings, trust);
+        let mut link = Link::new(root, settings, trust, code);
         tokio::select! {
             () = link.keep_connected() => {}
             () = stop.asked() => {}
         }
         say("STOPPING=1");
+        link.close().await;
         tracing::info!("stopped");
         Ok(())
     })
@@ -123,6 +133,11 @@ struct Link<'a> {
     root: &'a Path,
     settings: LinkSettings,
     trust: &'a Trust,
+    code: Option<Code>,
+    /// The connection to the control plane, while there is one.
+    stream: Option<TlsStream<TcpStream>>,
+    /// The root half's socket was there, but nobody behind it.
+    root_half_gone: bool,
     backoff: Backoff,
     /// The configuration made for an identity, kept so that sessions can be resumed.
     tls: Option<(Digest, Arc<ClientConfig>)>,
@@ -130,38 +145,43 @@ struct Link<'a> {
     next_server: usize,
     /// When a new certificate was last asked for.
     renewal_asked: Option<Instant>,
-    /// What was last complained of, to say it once and not every two minutes.
-    complaint: String,
+    /// What has been complained of since the last connection, to say it once and not every two
+    /// minutes.
+    complaints: Vec<String>,
 }
 
 impl<'a> Link<'a> {
-    fn new(root: &'a Path, settings: LinkSettings, trust: &'a Trust) -> Self {
+    fn new(root: &'a Path, settings: LinkSettings, trust: &'a Trust, code: Option<Code>) -> Self {
         Self {
             root,
             settings,
             trust,
+            code,
+            stream: None,
+            root_half_gone: false,
             backoff: Backoff::default(),
             tls: None,
             next_server: random() as usize,
             renewal_asked: None,
-            complaint: String::new(),
+            complaints: Vec::new(),
         }
     }
 
     async fn keep_connected(&mut self) {
         loop {
-            self.root_half_is_there().await;
+            let mut local = self.root_half().await;
             let mut wait = None;
             for _ in 0..self.trust.servers.len() {
                 let server = &self.trust.servers[self.next_server % self.trust.servers.len()];
                 self.next_server = self.next_server.wrapping_add(1);
-                let ended = match self.attempt(server).await {
+                let ended = match self.attempt(server, local.take()).await {
                     Ok(never) => match never {},
                     Err(ended) => ended,
                 };
                 self.complain(&ended);
                 wait = match &ended {
-                    Attempt::Ended(End::Renewed) => Some(Duration::ZERO),
+                    // The next round begins by waiting for the root half.
+                    Attempt::Ended(End::Renewed) | Attempt::RootHalf { .. } => Some(Duration::ZERO),
                     Attempt::Ended(End::RetryAfter { wait, .. }) => {
                         Some(self.backoff.asked(*wait, random()))
                     }
@@ -181,14 +201,28 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Waits until the root half listens: without it a connection would be of no use to anybody.
-    async fn root_half_is_there(&mut self) {
+    /// Waits until the root half is there: without it a connection would be of no use to anybody.
+    ///
+    /// Where its socket is but nobody answers (it was killed), the first connection that succeeds
+    /// is kept: to connect to the control plane each time to find out would be a burden to both.
+    async fn root_half(&mut self) -> Option<UnixStream> {
         let path = layout::link_sock(self.root);
-        while let Err(source) = std::fs::metadata(&path) {
-            self.complain(&Attempt::RootHalf {
-                path: path.clone(),
-                source,
-            });
+        loop {
+            let found = if self.root_half_gone {
+                UnixStream::connect(&path).await.map(Some)
+            } else {
+                std::fs::metadata(&path).map(|_| None)
+            };
+            match found {
+                Ok(local) => {
+                    self.root_half_gone = false;
+                    return local;
+                }
+                Err(source) => self.complain(&Attempt::RootHalf {
+                    path: path.clone(),
+                    source,
+                }),
+            }
             sleep(ROOT_HALF_POLL).await;
         }
     }
@@ -197,6 +231,7 @@ impl<'a> Link<'a> {
     async fn attempt(
         &mut self,
         server: &ServerAddress,
+        local: Option<UnixStream>,
     ) -> Result<std::convert::Infallible, Attempt> {
         let identity = Identity::load(self.root)?;
         let config = match &self.tls {
@@ -215,12 +250,22 @@ impl<'a> Link<'a> {
                 "by this host's clock its certificate does not hold now; trying all the same"
             );
         }
-        let mut stream = connect(server, self.trust.server_name.as_str(), config).await?;
+        let stream = connect(server, self.trust.server_name.as_str(), config).await?;
+        let stream = self.stream.insert(stream);
         let path = layout::link_sock(self.root);
-        let local = UnixStream::connect(&path)
-            .await
-            .map_err(|source| Attempt::RootHalf { path, source })?;
-        self.complaint.clear();
+        let local = match local {
+            Some(local) => Ok(local),
+            None => UnixStream::connect(&path).await,
+        };
+        let local = match local {
+            Ok(local) => local,
+            Err(source) => {
+                self.root_half_gone = true;
+                self.close().await;
+                return Err(Attempt::RootHalf { path, source });
+            }
+        };
+        self.complaints.clear();
         tracing::info!(%server, "connected");
         say(&format!("STATUS=connected to {server}"));
         let mut renewal = Renewal::new(
@@ -230,31 +275,45 @@ impl<'a> Link<'a> {
             self.renewal_asked,
         );
         drop(identity);
-        let (end, served) = pump(
-            &mut stream,
-            local,
-            Patience::with_heartbeat(self.settings.heartbeat),
-            &mut renewal,
-        )
-        .await;
+        let patience = Patience::with_heartbeat(self.settings.heartbeat);
+        let code = self.code.as_ref();
+        let settle = async {
+            sleep(SETTLED).await;
+            code.inspect(|code| code.release());
+            std::future::pending().await
+        };
+        let (end, served) = tokio::select! {
+            ended = pump(stream, local, patience, &mut renewal) => ended,
+            never = settle => never,
+        };
         self.renewal_asked = renewal.asked();
         if served {
             self.backoff.served();
         }
         say(&format!("STATUS=not connected: {end}"));
-        // The peer may be gone: then there is nobody to be polite to.
-        let _ = timeout(CLOSE_MAX, tokio::io::AsyncWriteExt::shutdown(&mut stream)).await;
+        self.close().await;
         Err(Attempt::Ended(end))
+    }
+
+    /// Says goodbye to the control plane, if there is anybody to say it to.
+    async fn close(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            // The peer may be gone: then there is nobody to be polite to.
+            let _ = timeout(CLOSE_MAX, stream.shutdown()).await;
+        }
     }
 
     fn complain(&mut self, of: &Attempt) {
         let text = of.to_string();
-        match of {
-            Attempt::Ended(End::Renewed) => tracing::info!("{text}"),
-            _ if text == self.complaint => tracing::debug!("{text}"),
-            _ => tracing::warn!("{text}"),
+        if matches!(of, Attempt::Ended(End::Renewed)) {
+            tracing::info!("{text}");
+        } else if self.complaints.contains(&text) {
+            tracing::debug!("{text}");
+        } else {
+            tracing::warn!("{text}");
+            self.complaints.truncate(COMPLAINTS_KEPT - 1);
+            self.complaints.insert(0, text);
         }
-        self.complaint = text;
     }
 }
 

@@ -17,6 +17,8 @@ pub mod xattr;
 
 pub use nix::errno::Errno;
 
+/// Giving memory back that only starting needed.
+pub mod memory;
 /// Opening a file that should be a plain one.
 pub mod plain_file;
 /// What a process gives up: user, privileges, system calls.

@@ -1,8 +1,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::control::{Ca, today};
-use crate::host::{Host, LINK_UID};
+use rescind_protocol::frame::Frame;
+use rescind_protocol::message::Heartbeat;
+use rescind_protocol::name::UnixMillis;
+
+use crate::control::{Ca, now_s, today};
+use crate::host::{Host, LINK_UID, agent};
 
 #[test]
 fn it_runs_without_privileges_behind_a_filter() {
@@ -31,7 +36,7 @@ fn it_runs_without_privileges_behind_a_filter() {
 fn a_host_that_is_not_enrolled_or_wrongly_configured_is_told_so() {
     let host = Host::new();
     let run = |command: &str| {
-        let done = Command::new(env!("CARGO_BIN_EXE_rescind-agent"))
+        let done = Command::new(agent())
             .args([command, "--root", host.root.to_str().unwrap()])
             .output()
             .unwrap();
@@ -55,4 +60,39 @@ fn a_host_that_is_not_enrolled_or_wrongly_configured_is_told_so() {
         assert_eq!(code, Some(78));
         assert!(said.contains("unknown field `protected`"), "{said}");
     }
+}
+
+#[test]
+#[ignore = "takes a minute, and says something about a release build only: RESCIND_AGENT=target/release/rescind-agent"]
+fn it_sits_still_in_little_memory() {
+    let ca = Ca::new();
+    let control = ca.server(today());
+    let host = Host::enrolled(&ca, &control, today());
+    std::fs::write(host.root.join("etc/rescind/agent.toml"), "").unwrap();
+    let root_half = host.root_half();
+    let link = host.link();
+    let mut line = control.accept();
+    let mut local = root_half.accept();
+    // What a connection sees in its first seconds.
+    for len in [300, 4000, 200_000] {
+        let frame = Frame {
+            kind: 1,
+            body: vec![7; len],
+        };
+        line.send_bytes(&frame.to_bytes()).unwrap();
+        assert!(local.next_frame().unwrap() == frame);
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let wakeups = || -> u64 { link.status("voluntary_ctxt_switches").parse().unwrap() };
+    let before = wakeups();
+    let now = UnixMillis(now_s() * 1000);
+    for _ in 0..2 {
+        line.send(Heartbeat { now });
+        std::thread::sleep(Duration::from_secs(30));
+    }
+    let (rss, woken) = (link.rss_kib(), wakeups() - before);
+    let (file, anon) = (link.status("RssFile"), link.status("RssAnon"));
+    println!("{rss} KiB resident ({file} of files, {anon} own), woken {woken} times in 60 s");
+    assert!(rss <= 3500 && woken <= 12, "{rss} KiB, woken {woken} times");
+    assert_eq!(link.stop(), Some(0));
 }

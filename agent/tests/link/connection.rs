@@ -93,6 +93,37 @@ fn it_waits_for_the_root_half_and_for_the_control_plane() {
 }
 
 #[test]
+fn a_killed_root_half_is_waited_for_without_bothering_the_control_plane() {
+    let ca = Ca::new();
+    let control = ca.server(today());
+    let host = Host::enrolled(&ca, &control, today());
+    // The socket is there, nobody behind it.
+    drop(host.root_half());
+    let link = host.link();
+    assert!(control.accept().next_frame().is_none());
+    link.says("cannot reach the root half");
+    assert!(
+        control
+            .accept_tcp_within(Duration::from_millis(1500))
+            .is_none()
+    );
+    let root_half = host.root_half();
+    let mut line = control.accept();
+    let mut local = root_half.accept();
+    let hello = Frame {
+        kind: 1,
+        body: vec![1],
+    };
+    local.send(&hello);
+    assert_eq!(line.next_but_beats().unwrap(), hello);
+    // Stopped, it says goodbye on both sides.
+    assert_eq!(link.stop(), Some(0));
+    assert!(line.next_but_beats().is_none());
+    assert!(line.was_closed_politely());
+    assert!(local.next_frame().is_none());
+}
+
+#[test]
 fn it_comes_back_when_it_is_told_to() {
     let ca = Ca::new();
     let control = ca.server(today());

@@ -214,6 +214,7 @@ impl Control {
         Ok(Line {
             tls: StreamOwned::new(tls, tcp),
             frames: FrameBuffer::default(),
+            polite: false,
         })
     }
 
@@ -226,6 +227,7 @@ impl Control {
 pub struct Line {
     tls: StreamOwned<ServerConnection, TcpStream>,
     frames: FrameBuffer,
+    polite: bool,
 }
 
 impl Line {
@@ -247,7 +249,10 @@ impl Line {
             }
             let mut bytes = [0; 16 * 1024];
             match self.tls.read(&mut bytes) {
-                Ok(0) => return None,
+                Ok(0) => {
+                    self.polite = true;
+                    return None;
+                }
                 Ok(len) => self.frames.extend(&bytes[..len]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     panic!("the host sent nothing")
@@ -274,6 +279,11 @@ impl Line {
 
     pub fn resumed(&self) -> bool {
         self.tls.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    /// Whether the host said goodbye (close_notify) and did not just go.
+    pub fn was_closed_politely(&self) -> bool {
+        self.polite
     }
 
     /// Closes politely.

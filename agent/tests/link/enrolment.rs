@@ -10,7 +10,7 @@ use rescind_protocol::message::{Message, Refused, RetryAfter};
 use rescind_protocol::name::{Digest, HostId, UnixMillis};
 
 use crate::control::{Ca, Control, Line, enrolled, today, year};
-use crate::host::{Host, LINK_UID, token, token_for};
+use crate::host::{Host, LINK_UID, agent, token, token_for};
 
 /// Enrols a host at a control plane that does as `script` says.
 fn enrol_at(
@@ -250,7 +250,7 @@ fn the_command_takes_the_token_from_standard_input_and_never_repeats_it() {
     let text = token.to_text();
     let secret = text.split('.').nth(1).unwrap();
     let run = |args: &[&str], stdin: &str| {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rescind-agent"))
+        let mut child = Command::new(agent())
             .args(["enrol", "--root", host.root.to_str().unwrap(), "--server"])
             .arg(format!("localhost:{}", control.port()))
             .args(args)

@@ -17,6 +17,14 @@ use crate::control::{Ca, Control, SOON, enrolled};
 /// The link's user on the hosts that are played.
 pub const LINK_UID: u32 = 64_007;
 
+/// The agent's binary: the one built with these tests, or another one to be measured.
+pub fn agent() -> PathBuf {
+    match std::env::var_os("RESCIND_AGENT") {
+        Some(path) => path.into(),
+        None => env!("CARGO_BIN_EXE_rescind-agent").into(),
+    }
+}
+
 /// A root directory that goes away with its value.
 pub struct Host {
     pub root: PathBuf,
@@ -105,7 +113,7 @@ impl Host {
     /// Starts the link's process.
     pub fn link(&self) -> Link {
         let log = self.root.join("link.log");
-        let child = Command::new(env!("CARGO_BIN_EXE_rescind-agent"))
+        let child = Command::new(agent())
             .arg("link")
             .arg("--root")
             .arg(&self.root)
