@@ -37,6 +37,7 @@ pub fn hidden_entry(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode
     let first = args.next()?;
     match first.to_str()? {
         CHILD_ARGUMENT => Some(child::main()),
+        crate::processes::SIGNAL_ARGUMENT => Some(crate::processes::signal_main(args)),
         _ => None,
     }
 }

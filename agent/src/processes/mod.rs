@@ -1,1 +1,20 @@
-//! See the crate's module list.
+//! Processes and login sessions: seen, frozen, ended.
+
+#![forbid(unsafe_code)]
+
+/// The hidden subcommand that becomes a user to signal all that is the user's.
+mod becomes;
+/// Freezing, ending and thawing what belongs to an account.
+pub mod end;
+/// What belongs to an account: its processes, sshd's for it, its sessions, what sudo made of them.
+pub mod holdings;
+/// The sessions that systemd-logind knows.
+pub mod logind;
+/// The parent's side of that subcommand.
+mod signaller;
+/// The processes of the host, in one pass over /proc.
+pub mod table;
+
+pub use becomes::{SIGNAL_ARGUMENT, main as signal_main};
+pub use end::{EndError, EndReport, Ender, Frozen};
+pub use holdings::{Holdings, Scope, Session, Subject};

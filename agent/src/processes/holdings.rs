@@ -1,0 +1,506 @@
+//! What belongs to an account right now: its processes, the sshd(8) that serves it, its sessions,
+//! and what its sudo(8) has left behind.
+
+use std::path::Path;
+
+use rescind_protocol::name::AccountName;
+use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source};
+
+use super::logind::{self, LogindSession};
+use super::table::{Proc, Process, Table};
+use crate::sys::process::{self, ProcessId};
+
+/// How far "belongs to the account" goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Every process of the uid: the uid is this account's alone.
+    WholeUid,
+    /// Only what descends from, or shares the control group of, a login of this account's name:
+    /// the uid is a service's, or is shared by several accounts.
+    SessionsOnly,
+}
+
+/// Whose processes are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The account's name.
+    pub name: AccountName,
+    /// Its uid.
+    pub uid: u32,
+    /// Its primary gid.
+    pub gid: u32,
+    /// Its ranges of subuid(5), first and count: uids of its rootless containers.
+    pub subuids: Vec<(u32, u32)>,
+    /// How far to go.
+    pub scope: Scope,
+}
+
+impl Subject {
+    /// Whether a process is the account's by its uids. With only an effective or file system uid
+    /// of the account, it is root's (`acting`): real and saved uid tell whose it is.
+    fn owns(&self, process: &Process) -> bool {
+        let [real, _, saved, _] = process.uids;
+        let sub = |uid: u32| {
+            let mut ranges = self.subuids.iter();
+            ranges.any(|(first, count)| uid >= *first && uid - first < *count)
+        };
+        [real, saved]
+            .iter()
+            .any(|uid| *uid == self.uid || sub(*uid))
+    }
+}
+
+/// A login session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// logind's id, where logind knows it.
+    pub id: Option<String>,
+    /// The service that opened it: `sshd`, `login` …
+    pub service: String,
+    /// The process that began it: for ssh, the sshd that watches over the user's one.
+    pub leader: ProcessId,
+    /// Where its user came from, if known.
+    pub remote_host: Option<String>,
+    /// Its terminal, if known.
+    pub tty: Option<String>,
+    /// The account's processes in it.
+    pub processes: Vec<ProcessId>,
+}
+
+/// What belongs to an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Its processes.
+    pub processes: Vec<Process>,
+    /// Root's sshd processes that serve it (`sshd: alice [priv]`).
+    pub sshd: Vec<Process>,
+    /// Its sessions.
+    pub sessions: Vec<Session>,
+    /// Processes of others that come from its logins: what its sudo, su and pkexec have started.
+    pub sudo_born: Vec<Process>,
+    /// Root's processes that act as the account at this moment: file servers, cron, our own.
+    pub acting: Vec<Process>,
+    /// Processes with its uid in containers that are not its own: the number means another there.
+    pub contained: Vec<Process>,
+    /// One of our own ancestors is the account's process.
+    pub own_ancestor: Option<Process>,
+    /// What could not be read.
+    pub gaps: Vec<String>,
+}
+
+/// Whether to look for what sudo has left: two more files to read for most processes of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SudoBorn {
+    /// Look.
+    Seek,
+    /// Leave [`Holdings::sudo_born`] empty.
+    Skip,
+}
+
+impl Holdings {
+    /// Looks at the host once.
+    pub fn look(proc: &Proc, logind_dir: &Path, subject: &Subject, born: SudoBorn) -> Self {
+        let mut gaps = Vec::new();
+        let table = proc.table().unwrap_or_else(|errno| {
+            gaps.push(format!("/proc: {}", errno.desc()));
+            Table::default()
+        });
+        let logins = logind::sessions(logind_dir).unwrap_or_else(|error| {
+            gaps.push(format!("{}: {error}", logind_dir.display()));
+            Vec::new()
+        });
+        gaps.extend(table.gaps.iter().map(ToString::to_string));
+        let looking = Looking {
+            proc,
+            table: &table,
+            logins,
+            subject,
+            own: process::own_pid(),
+        };
+        looking.holdings(gaps, born)
+    }
+
+    /// Nothing of the account is left that could act.
+    pub fn is_clean(&self) -> bool {
+        self.processes.is_empty() && self.sshd.is_empty()
+    }
+
+    /// The sessions and processes as access paths: they are open while they live.
+    pub fn paths(&self, subject: &Subject) -> Vec<AccessPath> {
+        let path = |mechanism, state, reason| AccessPath {
+            account: subject.name.clone(),
+            uid: subject.uid,
+            mechanism,
+            state,
+            reason,
+            source: None,
+            fingerprint: None,
+        };
+        let mut paths = Vec::new();
+        for session in &self.sessions {
+            let mut open = path(Mechanism::Session, PathState::Open, session.in_words());
+            open.source = session.id.as_ref().map(|id| Source {
+                file: format!("{}/{}", logind::SESSIONS_DIR, id.escape_default()),
+                line: None,
+            });
+            paths.push(open);
+        }
+        let in_session = |process: &&Process| {
+            let mut sessions = self.sessions.iter();
+            sessions.any(|session| session.processes.contains(&process.pid))
+        };
+        let loose: Vec<&Process> = self.processes.iter().filter(|p| !in_session(p)).collect();
+        for process in loose.iter().take(PROCESS_PATHS_MAX) {
+            let stopped = match process.is_stopped() {
+                true => " is stopped, but still there",
+                false => " runs",
+            };
+            let reason = format!("{process}{stopped}");
+            paths.push(path(Mechanism::Process, PathState::Open, reason));
+        }
+        if loose.len() > PROCESS_PATHS_MAX {
+            let reason = format!("{} more processes", loose.len() - PROCESS_PATHS_MAX);
+            paths.push(path(Mechanism::Process, PathState::Open, reason));
+        }
+        for process in &self.sudo_born {
+            let reason = format!(
+                "{process} of uid {} was begun from a login of the account",
+                { process.uids[0] }
+            );
+            paths.push(path(Mechanism::Process, PathState::Open, reason));
+        }
+        if let Some(first) = self.gaps.first() {
+            let reason = format!(
+                "{} things could not be read, first {first}",
+                self.gaps.len()
+            );
+            paths.push(path(Mechanism::Process, PathState::Unknown, reason));
+        }
+        paths
+    }
+}
+
+/// The most processes outside sessions that are named one by one.
+const PROCESS_PATHS_MAX: usize = 32;
+
+impl Session {
+    fn in_words(&self) -> String {
+        let mut words = format!("open since process {} ({}", self.leader, self.service);
+        for (what, text) in [(" from ", &self.remote_host), (" on ", &self.tty)] {
+            if let Some(text) = text {
+                words.push_str(what);
+                words.extend(text.escape_default());
+            }
+        }
+        words.push_str(&format!("), {} processes", self.processes.len()));
+        words
+    }
+}
+
+/// One look at the host.
+struct Looking<'a> {
+    proc: &'a Proc,
+    table: &'a Table,
+    logins: Vec<LogindSession>,
+    subject: &'a Subject,
+    own: ProcessId,
+}
+
+impl Looking<'_> {
+    fn holdings(&self, mut gaps: Vec<String>, born: SudoBorn) -> Holdings {
+        let mut found = Holdings::default();
+        let logins: Vec<&LogindSession> = self.logins_of_account().collect();
+
+        for process in self.others() {
+            if self.subject.owns(process) {
+                found.processes.push(process.clone());
+            } else if process.uids.contains(&self.subject.uid) {
+                found.acting.push(process.clone());
+            }
+        }
+        found.sshd = self.sshd_of_account(&found.processes, &mut gaps);
+        let groups = self.control_groups(&found.processes, &mut gaps);
+        let mut grouped: Vec<(Process, Option<Vec<u8>>)> =
+            found.processes.drain(..).zip(groups).collect();
+        match self.subject.scope {
+            Scope::WholeUid => {
+                let (own, contained) = grouped.into_iter().partition(|(process, group)| {
+                    !process.nested || self.is_in_users_slice(group.as_deref())
+                });
+                grouped = own;
+                let contained: Vec<(Process, _)> = contained;
+                found.contained = contained.into_iter().map(|(process, _)| process).collect();
+            }
+            Scope::SessionsOnly => {
+                let mut roots: Vec<ProcessId> = found.sshd.iter().map(|sshd| sshd.pid).collect();
+                roots.extend(logins.iter().filter_map(|login| login.leader));
+                grouped.retain(|(process, group)| {
+                    let in_scope = |login: &&LogindSession| is_in(group.as_deref(), &login.scope);
+                    roots
+                        .iter()
+                        .any(|root| self.table.descends(process.pid, *root))
+                        || logins.iter().any(in_scope)
+                });
+            }
+        }
+        found.sessions = self.sessions(&logins, &found.sshd, &grouped);
+        found.processes = grouped.into_iter().map(|(process, _)| process).collect();
+        found.own_ancestor = self.own_ancestor();
+        if born == SudoBorn::Seek {
+            found.sudo_born = self.sudo_born(&found, &logins, &mut gaps);
+        }
+        found.gaps = gaps;
+        found
+    }
+
+    /// All processes that are candidates: living, not the kernel's, not init, neither we nor our
+    /// ancestors, nor our children that act for us (those keep a uid of root's).
+    fn others(&self) -> impl Iterator<Item = &Process> {
+        self.table.processes.iter().filter(|process| {
+            let ours = process.uids.contains(&0) && self.table.descends(process.pid, self.own);
+            process.is_alive()
+                && !process.kernel
+                && process.pid != 1
+                && !ours
+                && !self.table.descends(self.own, process.pid)
+        })
+    }
+
+    fn own_ancestor(&self) -> Option<Process> {
+        let mut ancestors = self.table.processes.iter().filter(|process| {
+            process.pid != self.own && self.table.descends(self.own, process.pid)
+        });
+        ancestors
+            .find(|process| self.subject.owns(process))
+            .cloned()
+    }
+
+    fn logins_of_account(&self) -> impl Iterator<Item = &LogindSession> {
+        self.logins.iter().filter(|login| match self.subject.scope {
+            Scope::WholeUid => login.uid == Some(self.subject.uid),
+            Scope::SessionsOnly => login.user == self.subject.name.as_str(),
+        })
+    }
+
+    /// Root's sshd processes whose title names the account, or whose child is the account's. A
+    /// title counts only of a process that is root's entirely.
+    fn sshd_of_account(&self, owned: &[Process], gaps: &mut Vec<String>) -> Vec<Process> {
+        let sshd = self
+            .others()
+            .filter(|process| process.is_root() && SSHD_NAMES.contains(&process.comm.as_slice()));
+        let mut found = Vec::new();
+        for process in sshd {
+            let line = match self.proc.command_line(process.pid) {
+                Ok(Some(line)) => line,
+                Ok(None) => continue,
+                Err(gap) => {
+                    gaps.push(gap.to_string());
+                    continue;
+                }
+            };
+            let Some(title) = line.first().and_then(|title| connection_title(title)) else {
+                continue; // a listener
+            };
+            let named = title_names(title, &self.subject.name, self.subject.uid);
+            let parent = || owned.iter().any(|child| child.ppid == process.pid);
+            if named || (self.subject.scope == Scope::WholeUid && parent()) {
+                found.push(process.clone());
+            }
+        }
+        found
+    }
+
+    fn control_groups(
+        &self,
+        processes: &[Process],
+        gaps: &mut Vec<String>,
+    ) -> Vec<Option<Vec<u8>>> {
+        let group = |process: &Process| {
+            self.proc.control_group(process.pid).unwrap_or_else(|gap| {
+                gaps.push(gap.to_string());
+                None
+            })
+        };
+        processes.iter().map(group).collect()
+    }
+
+    fn is_in_users_slice(&self, group: Option<&[u8]>) -> bool {
+        is_in(group, &format!("user-{}.slice", self.subject.uid))
+    }
+
+    fn sessions(
+        &self,
+        logins: &[&LogindSession],
+        sshd: &[Process],
+        grouped: &[(Process, Option<Vec<u8>>)],
+    ) -> Vec<Session> {
+        let mut sessions = Vec::new();
+        let mut counted: Vec<ProcessId> = Vec::new();
+        for login in logins {
+            let leader = login.leader.unwrap_or(0);
+            let members: Vec<ProcessId> = grouped
+                .iter()
+                .filter(|(process, group)| {
+                    is_in(group.as_deref(), &login.scope)
+                        || leader > 1 && self.table.descends(process.pid, leader)
+                })
+                .map(|(process, _)| process.pid)
+                .collect();
+            let leads = self.table.get(leader).is_some_and(Process::is_alive);
+            if members.is_empty() && !(leads && sshd.iter().any(|sshd| sshd.pid == leader)) {
+                continue; // closing: nobody is in it any more
+            }
+            let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+            counted.push(leader);
+            counted.extend(&members);
+            sessions.push(Session {
+                id: Some(login.id.clone()),
+                service: text(&login.service).unwrap_or_else(|| login.class.clone()),
+                leader,
+                remote_host: text(&login.remote_host),
+                tty: text(&login.tty),
+                processes: members,
+            });
+        }
+        // Connections that logind does not know: no systemd, or no pam_systemd(8).
+        for connection in sshd.iter().filter(|sshd| !counted.contains(&sshd.pid)) {
+            let members = grouped
+                .iter()
+                .map(|(process, _)| process.pid)
+                .filter(|pid| !counted.contains(pid) && self.table.descends(*pid, connection.pid));
+            sessions.push(Session {
+                id: None,
+                service: "sshd".into(),
+                leader: connection.pid,
+                remote_host: None,
+                tty: None,
+                processes: members.collect(),
+            });
+        }
+        sessions
+    }
+
+    fn sudo_born(
+        &self,
+        found: &Holdings,
+        logins: &[&LogindSession],
+        gaps: &mut Vec<String>,
+    ) -> Vec<Process> {
+        let uid = self.subject.uid;
+        let is_found = |process: &Process| {
+            let pid = process.pid;
+            found.sshd.iter().any(|sshd| sshd.pid == pid)
+                || found.contained.iter().any(|other| other.pid == pid)
+                || found.acting.iter().any(|other| other.pid == pid)
+        };
+        let mut born = Vec::new();
+        for process in self.others() {
+            if self.subject.owns(process) || is_found(process) {
+                continue;
+            }
+            let descends = found.processes.iter().chain(&found.sshd).any(|ancestor| {
+                ancestor.pid == process.ppid || self.table.descends(process.pid, ancestor.pid)
+            });
+            let login = || match self.proc.login_uid(process.pid) {
+                Ok(login_uid) => Ok(login_uid == Some(uid)),
+                Err(gap) => Err(gap),
+            };
+            let grouped = || match self.proc.control_group(process.pid) {
+                Ok(group) => Ok(match self.subject.scope {
+                    Scope::WholeUid => self.is_in_users_slice(group.as_deref()),
+                    Scope::SessionsOnly => logins
+                        .iter()
+                        .any(|login| is_in(group.as_deref(), &login.scope)),
+                }),
+                Err(gap) => Err(gap),
+            };
+            let by_login = match self.subject.scope {
+                Scope::WholeUid if uid != 0 => login(),
+                _ => Ok(false), // a login uid says nothing of which of its accounts logged in
+            };
+            match by_login.and_then(|by_login| Ok(descends || by_login || grouped()?)) {
+                Ok(true) => born.push(process.clone()),
+                Ok(false) => {}
+                Err(gap) => gaps.push(gap.to_string()),
+            }
+        }
+        born
+    }
+}
+
+/// What sshd's processes are called: one program before OpenSSH 9.8, then two, then three.
+const SSHD_NAMES: [&[u8]; 3] = [b"sshd", b"sshd-session", b"sshd-auth"];
+
+/// The part of a title that is about a connection; `None` for a listener.
+fn connection_title(title: &[u8]) -> Option<&[u8]> {
+    let rest = ["sshd: ", "sshd-session: ", "sshd-auth: "]
+        .iter()
+        .find_map(|prefix| title.strip_prefix(prefix.as_bytes()))?;
+    let listens = rest.windows(10).any(|part| part == b"[listener]");
+    (!listens).then_some(rest)
+}
+
+/// Whether the title of a root's sshd names exactly this account: `alice [priv]`, or, for root,
+/// whose connections have no second process, `root@pts/0`.
+fn title_names(title: &[u8], name: &AccountName, uid: u32) -> bool {
+    let Some(rest) = title.strip_prefix(name.as_str().as_bytes()) else {
+        return false;
+    };
+    matches!(rest, b" [priv]" | b" [pam]") || (uid == 0 && rest.first() == Some(&b'@'))
+}
+
+/// Whether a control group's path has a component `unit`.
+fn is_in(group: Option<&[u8]>, unit: &str) -> bool {
+    !unit.is_empty()
+        && group.is_some_and(|group| {
+            let mut parts = group.split(|byte| *byte == b'/');
+            parts.any(|part| part == unit.as_bytes())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_name_their_account_and_no_other() {
+        let alice: AccountName = "alice".parse().unwrap();
+        let names = |title: &str, name: &AccountName, uid| {
+            connection_title(title.as_bytes()).is_some_and(|t| title_names(t, name, uid))
+        };
+        for title in [
+            "sshd: alice [priv]",
+            "sshd-session: alice [priv]",
+            "sshd: alice [pam]",
+        ] {
+            assert!(names(title, &alice, 1000), "{title}");
+        }
+        for title in [
+            "sshd: alice2 [priv]",
+            "sshd: ali [priv]",
+            "sshd: alice@example [priv]",
+            "sshd: alice [listener] 0 of 10-100 startups",
+            "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
+            "/usr/sbin/sshd -D",
+            "alice [priv]",
+        ] {
+            assert!(!names(title, &alice, 1000), "{title}");
+        }
+        let root: AccountName = "root".parse().unwrap();
+        assert!(names("sshd: root@notty", &root, 0));
+        assert!(
+            !names("sshd: alice@notty", &alice, 1000),
+            "that one is not root's process"
+        );
+    }
+
+    #[test]
+    fn a_control_group_is_matched_by_whole_components() {
+        let group = b"/user.slice/user-1000.slice/session-3.scope";
+        assert!(is_in(Some(group), "session-3.scope"));
+        assert!(is_in(Some(group), "user-1000.slice"));
+        assert!(!is_in(Some(group), "user-100.slice"));
+        assert!(!is_in(Some(group), ""));
+        assert!(!is_in(None, "session-3.scope"));
+    }
+}

@@ -1,0 +1,392 @@
+//! The processes of the host, in one pass over /proc (proc(5)).
+
+use std::collections::HashSet;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use crate::sys::at;
+use crate::sys::process::ProcessId;
+use crate::sys::{Errno, ids};
+
+/// The most of any file of /proc/PID that is read.
+const FILE_BYTES_MAX: usize = 16 << 10;
+
+/// How often /proc is listed at most for one table.
+const LISTINGS_MAX: usize = 6;
+
+/// The most processes of a host: PID_MAX_LIMIT of 64-bit Linux.
+const PROCESSES_MAX: usize = 4 << 20;
+
+/// One process. Two are the same process only if pid *and* start time are the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid.
+    pub pid: ProcessId,
+    /// Its parent's.
+    pub ppid: ProcessId,
+    /// When it was started, in clock ticks since boot.
+    pub start_time: u64,
+    /// One letter: `R`, `S`, `D` (cannot be interrupted), `T` (stopped), `t` (traced), `Z` …
+    pub state: char,
+    /// Its threads, with the first.
+    pub threads: u32,
+    /// Its session id (setsid(2)).
+    pub session: ProcessId,
+    /// Its terminal's device number; 0 for none.
+    pub tty: u32,
+    /// Real, effective, saved and file system uid.
+    pub uids: [u32; 4],
+    /// Real, effective, saved and file system gid.
+    pub gids: [u32; 4],
+    /// Its name, 15 bytes at most; the process itself chooses it.
+    pub comm: Vec<u8>,
+    /// It is in another, nested pid namespace: a container, or something like it.
+    pub nested: bool,
+    /// It is a thread of the kernel.
+    pub kernel: bool,
+}
+
+impl Process {
+    /// Whether it can still do something: not a zombie, whose entry only waits for its parent. The
+    /// first thread may be a zombie while others go on.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
+    }
+
+    /// Whether it is stopped (or traced, or cannot run at all).
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't') || !self.is_alive()
+    }
+
+    /// Whether all of its uids are root's, so that nobody else can have given it its name and
+    /// its command line.
+    pub fn is_root(&self) -> bool {
+        self.uids == [0; 4]
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.comm.escape_ascii())
+    }
+}
+
+/// Something of a process could not be read, so what is said of the host may lack it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("/proc/{pid}/{file}: {}", .errno.desc())]
+pub struct Gap {
+    /// The process.
+    pub pid: ProcessId,
+    /// The file of /proc/PID.
+    pub file: &'static str,
+    /// Why.
+    pub errno: Errno,
+}
+
+/// An open /proc.
+#[derive(Debug)]
+pub struct Proc(OwnedFd);
+
+/// All processes, by pid.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Those that were there while /proc was read, by pid.
+    pub processes: Vec<Process>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+impl Table {
+    /// The process with a pid.
+    pub fn get(&self, pid: ProcessId) -> Option<&Process> {
+        let at = self.processes.binary_search_by_key(&pid, |p| p.pid).ok()?;
+        self.processes.get(at)
+    }
+
+    /// Whether `pid` is `ancestor` or descends from it.
+    pub fn descends(&self, pid: ProcessId, ancestor: ProcessId) -> bool {
+        let mut here = pid;
+        // A pid that is used again while the table is read could make a circle.
+        for _ in 0..128 {
+            if here == ancestor {
+                return true;
+            }
+            match self.get(here) {
+                Some(process) if process.ppid > 0 => here = process.ppid,
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
+impl Proc {
+    /// Opens /proc, or a directory that looks like it.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        Ok(Self(std::fs::File::open(path)?.into()))
+    }
+
+    /// Reads all processes. One that ends meanwhile is left out; one that cannot be read for
+    /// another reason is a gap.
+    ///
+    /// /proc is listed again until it shows no new pid (a few times at most): a process that keeps
+    /// forking and ending is always one step ahead of a single pass.
+    pub fn table(&self) -> Result<Table, Errno> {
+        let mut table = Table::default();
+        let mut known: HashSet<ProcessId> = HashSet::new();
+        let mut buffer = vec![0; FILE_BYTES_MAX];
+        for _ in 0..LISTINGS_MAX {
+            let before = known.len();
+            let dir = at::open_directory(&self.0, b".")?;
+            let (names, _) = at::names(dir, PROCESSES_MAX)?;
+            for name in names {
+                let digits = std::str::from_utf8(&name).ok();
+                let Some(pid) = digits.and_then(|digits| digits.parse().ok()) else {
+                    continue;
+                };
+                if !known.insert(pid) {
+                    continue;
+                }
+                match self.read_process(pid, &mut buffer) {
+                    Ok(Some(process)) => table.processes.push(process),
+                    Ok(None) => {}
+                    Err(gap) => table.gaps.push(gap),
+                }
+            }
+            if known.len() == before {
+                break;
+            }
+        }
+        table.processes.sort_unstable_by_key(|process| process.pid);
+        Ok(table)
+    }
+
+    /// One process, as it is now; `None` when there is none with this pid.
+    pub fn process(&self, pid: ProcessId) -> Result<Option<Process>, Gap> {
+        self.read_process(pid, &mut vec![0; FILE_BYTES_MAX])
+    }
+
+    /// Its arguments, or the title it has given itself; empty for a zombie. At most 16 KiB.
+    pub fn command_line(&self, pid: ProcessId) -> Result<Option<Vec<Vec<u8>>>, Gap> {
+        let mut buffer = vec![0; FILE_BYTES_MAX];
+        let Some(bytes) = self.read_file(pid, "cmdline", &mut buffer)? else {
+            return Ok(None);
+        };
+        let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+        Ok(Some(bytes.split(|b| *b == 0).map(<[u8]>::to_vec).collect()))
+    }
+
+    /// The uid that logged in to begin what led to this process (pam_loginuid(8)); it stays over
+    /// su and sudo. `None` where it is not set, or the kernel does not keep it.
+    pub fn login_uid(&self, pid: ProcessId) -> Result<Option<u32>, Gap> {
+        let mut buffer = [0; 32];
+        let text = self.read_file(pid, "loginuid", &mut buffer)?;
+        let uid = text.and_then(number::<u32>);
+        Ok(uid.filter(|uid| *uid != u32::MAX))
+    }
+
+    /// The path of its control group in the hierarchy that systemd manages; `None` without one.
+    pub fn control_group(&self, pid: ProcessId) -> Result<Option<Vec<u8>>, Gap> {
+        let mut buffer = vec![0; FILE_BYTES_MAX];
+        let text = self.read_file(pid, "cgroup", &mut buffer)?;
+        Ok(text.and_then(parse_control_group))
+    }
+
+    fn read_process(&self, pid: ProcessId, buffer: &mut [u8]) -> Result<Option<Process>, Gap> {
+        let Some(bytes) = self.read_file(pid, "stat", buffer)? else {
+            return Ok(None);
+        };
+        let malformed = |file| Gap {
+            pid,
+            file,
+            errno: Errno::EBADMSG,
+        };
+        let mut process = parse_stat(bytes).ok_or(malformed("stat"))?;
+        let Some(bytes) = self.read_file(pid, "status", buffer)? else {
+            return Ok(None);
+        };
+        parse_status(bytes, &mut process).ok_or(malformed("status"))?;
+        Ok(Some(process))
+    }
+
+    fn read_file<'b>(
+        &self,
+        pid: ProcessId,
+        file: &'static str,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<&'b [u8]>, Gap> {
+        let gap = |errno| Gap { pid, file, errno };
+        let fd = match at::open_file(&self.0, format!("{pid}/{file}").as_bytes()) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
+            Err(errno) => return Err(gap(errno)),
+        };
+        let mut len = 0;
+        while len < buffer.len() {
+            match at::read(&fd, &mut buffer[len..]) {
+                Ok(0) => break,
+                Ok(more) => len += more,
+                Err(Errno::EINTR) => {}
+                Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
+                Err(errno) => return Err(gap(errno)),
+            }
+            // Files this small come in one piece; a second read would only say so.
+            if len < buffer.len() / 2 {
+                break;
+            }
+        }
+        Ok(Some(&buffer[..len]))
+    }
+}
+
+/// Whether this process sees all others: root does, unless /proc hides them even from it.
+pub fn sees_all() -> bool {
+    ids::effective_uid() == 0
+}
+
+/// proc_pid_stat(5). The name stands in parentheses and may itself contain some.
+fn parse_stat(bytes: &[u8]) -> Option<Process> {
+    let open = bytes.iter().position(|byte| *byte == b'(')?;
+    let close = bytes.iter().rposition(|byte| *byte == b')')?;
+    let pid = number(bytes.get(..open)?)?;
+    let comm = bytes.get(open + 1..close)?.to_vec();
+    let rest = std::str::from_utf8(bytes.get(close + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    // Fields 3, 4, 6, 7, 9, 20 and 22.
+    let state = fields.next()?.chars().next()?;
+    let ppid = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    let tty = fields.next()?.parse::<i32>().ok()?.cast_unsigned();
+    let flags: u64 = fields.nth(1)?.parse().ok()?;
+    let threads = fields.nth(10)?.parse().ok()?;
+    let start_time = fields.nth(1)?.parse().ok()?;
+    Some(Process {
+        pid,
+        ppid,
+        start_time,
+        state,
+        threads,
+        session,
+        tty,
+        uids: [u32::MAX; 4],
+        gids: [u32::MAX; 4],
+        comm,
+        nested: false,
+        kernel: flags & PF_KTHREAD != 0,
+    })
+}
+
+/// PF_KTHREAD of linux/sched.h.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// proc_pid_status(5): what stat does not say. The name in its first line cannot contain a line
+/// end, the kernel escapes it.
+fn parse_status(bytes: &[u8], process: &mut Process) -> Option<()> {
+    let (mut uids, mut gids) = (None, None);
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let (key, value) = (&line[..colon], &line[colon + 1..]);
+        match key {
+            b"Uid" if uids.is_none() => uids = Some(four(value)?),
+            b"Gid" if gids.is_none() => gids = Some(four(value)?),
+            b"NSpid" => {
+                process.nested = value.split(|b| *b == b'\t').skip(1).count() > 1;
+                break;
+            }
+            _ => {}
+        }
+    }
+    process.uids = uids?;
+    process.gids = gids?;
+    Some(())
+}
+
+fn four(value: &[u8]) -> Option<[u32; 4]> {
+    let mut numbers = std::str::from_utf8(value).ok()?.split_ascii_whitespace();
+    let mut next = || numbers.next()?.parse().ok();
+    Some([next()?, next()?, next()?, next()?])
+}
+
+fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.trim().parse().ok()
+}
+
+/// cgroups(7): lines of `id:controllers:path`. The one that systemd manages is `name=systemd`
+/// where there is one, and otherwise the unified one, `0::`.
+fn parse_control_group(bytes: &[u8]) -> Option<Vec<u8>> {
+    let path_of = |mark: &[u8]| {
+        bytes.split(|byte| *byte == b'\n').find_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            line[colon..].strip_prefix(mark).map(<[u8]>::to_vec)
+        })
+    };
+    path_of(b":name=systemd:").or_else(|| path_of(b"::"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_numbers_is_a_name() {
+        let stat = b"4711 (x) S 1 (y) S 10 20 30 34816 40 4194304 1 2 3 4 5 6 7 8 20 0 3 0 \
+            987654 1000 2000";
+        let process = parse_stat(stat).unwrap();
+        assert_eq!(process.comm, b"x) S 1 (y");
+        assert_eq!((process.pid, process.ppid, process.session), (4711, 10, 30));
+        assert_eq!(
+            (process.tty, process.threads, process.state),
+            (34816, 3, 'S')
+        );
+        assert_eq!((process.start_time, process.kernel), (987_654, false));
+        assert_eq!(parse_stat(b"1 (half"), None);
+        assert_eq!(parse_stat(b"1 (half) S 2 3"), None);
+    }
+
+    #[test]
+    fn status_gives_ids_and_namespaces() {
+        let mut process = parse_stat(b"7 (a) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 0 0 1 0 5 0").unwrap();
+        let status = b"Name:\tx\\nUid:\t0\nState:\tS\nUid:\t1000\t1001\t1002\t1003\n\
+            Gid:\t1\t2\t3\t4\nGroups:\t \nNSpid:\t7\t1\nUid:\t0\t0\t0\t0\n";
+        parse_status(status, &mut process).unwrap();
+        assert_eq!(process.uids, [1000, 1001, 1002, 1003]);
+        assert_eq!(process.gids, [1, 2, 3, 4]);
+        assert!(process.nested && !process.is_alive());
+        process.threads = 2;
+        assert!(process.is_alive(), "its other thread goes on");
+        assert_eq!(
+            parse_status(b"Name:\tx\nGid:\t1\t1\t1\t1\n", &mut process),
+            None
+        );
+    }
+
+    #[test]
+    fn the_control_group_is_systemds() {
+        let hybrid =
+            b"9:name=systemd:/user.slice/user-1000.slice/session-3.scope\n8:pids:/\n0::/\n";
+        let path = b"/user.slice/user-1000.slice/session-3.scope".to_vec();
+        assert_eq!(parse_control_group(hybrid), Some(path));
+        assert_eq!(
+            parse_control_group(b"0::/a.scope\n"),
+            Some(b"/a.scope".to_vec())
+        );
+        assert_eq!(parse_control_group(b"1:cpu:/x\n"), None);
+    }
+
+    #[test]
+    fn this_process_is_in_the_table() {
+        let proc = Proc::open(Path::new("/proc")).unwrap();
+        let table = proc.table().unwrap();
+        let own = table.get(crate::sys::process::own_pid()).unwrap();
+        assert_eq!(own.uids[1], ids::effective_uid());
+        assert!(own.is_alive() && !own.kernel && own.threads >= 1);
+        assert!(table.descends(own.pid, own.ppid) && !table.descends(own.ppid, own.pid));
+        let line = proc.command_line(own.pid).unwrap().unwrap();
+        let args: Vec<Vec<u8>> = std::env::args().map(String::into_bytes).collect();
+        assert_eq!(line, args);
+        assert_eq!(proc.process(PROCESSES_MAX as i32 + 1), Ok(None));
+    }
+}

@@ -1,0 +1,308 @@
+//! Ending all that belongs to a uid, against processes that do not want to end. Runs as root, in
+//! a pid namespace of its own: nothing outside can be hit, and all of it ends with the test.
+
+use std::error::Error;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, wait};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, geteuid, setresgid, setresuid};
+use rescind_agent::processes::holdings::SudoBorn;
+use rescind_agent::processes::{EndReport, Ender, Scope, Subject};
+
+type Tested = Result<(), Box<dyn Error>>;
+
+const ALICE: u32 = 54_322;
+const BOB: u32 = 54_323;
+
+fn main() -> ExitCode {
+    if let Some(code) = rescind_agent::home::hidden_entry(std::env::args_os().skip(1)) {
+        return code;
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match args.first().map(String::as_str) {
+        Some("init") => init(),
+        Some("trials") => trials(),
+        Some("launch") => launch(&args[1..]),
+        Some("victim") => victim(&args[1..]),
+        _ => enter_namespace(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("end_sessions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn enter_namespace() -> Tested {
+    if !geteuid().is_root() {
+        return Err("needs root".into());
+    }
+    let status = Command::new("unshare")
+        .args(["--pid", "--mount-proc", "--fork", "--kill-child", "--"])
+        .arg(std::env::current_exe()?)
+        .arg("init")
+        .status()?;
+    status
+        .success()
+        .then_some(())
+        .ok_or("a trial failed".into())
+}
+
+/// Pid 1 of the namespace: reaps what loses its parent.
+fn init() -> Tested {
+    let trials = itself("trials").spawn()?.id();
+    loop {
+        match wait()? {
+            WaitStatus::Exited(pid, code) if pid.as_raw().cast_unsigned() == trials => {
+                return (code == 0).then_some(()).ok_or("see above".into());
+            }
+            WaitStatus::Signaled(pid, signal, _) if pid.as_raw().cast_unsigned() == trials => {
+                return Err(format!("ended by {signal}").into());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn itself(role: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(role).stdin(Stdio::null());
+    command
+}
+
+/// Starts a victim and is gone, so that the victim is init's; says its pid.
+fn launch(args: &[String]) -> Tested {
+    let quiet = itself("victim")
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    println!("{}", quiet.id());
+    Ok(())
+}
+
+/// A process that plays a part, as a user.
+fn victim(args: &[String]) -> Tested {
+    let [part, uid] = args else {
+        return Err("want a part and a uid".into());
+    };
+    let uid = uid.parse()?;
+    setrlimit(Resource::RLIMIT_NPROC, 400, 400)?;
+    setresgid(Gid::from_raw(uid), Gid::from_raw(uid), Gid::from_raw(uid))?;
+    if part == "login-uid" {
+        std::fs::write("/proc/self/loginuid", ALICE.to_string())?;
+    }
+    setresuid(Uid::from_raw(uid), Uid::from_raw(uid), Uid::from_raw(uid))?;
+    match part.as_str() {
+        "sleep" | "login-uid" => {}
+        "setsid" => drop(nix::unistd::setsid()?),
+        "nohup" => {
+            // SAFETY: no handler is installed, the signal is ignored.
+            unsafe {
+                nix::sys::signal::signal(Signal::SIGHUP, nix::sys::signal::SigHandler::SigIgn)
+            }?;
+        }
+        "stopped" => kill(Pid::this(), Signal::SIGSTOP)?,
+        "zombie" => {
+            // SAFETY: this process has one thread.
+            if let ForkResult::Child = unsafe { fork() }? {
+                std::process::exit(0);
+            }
+        }
+        // Each forks its successor and is gone: whoever reads /proc sees only those that were.
+        "forks" => loop {
+            // SAFETY: this process has one thread.
+            if let Ok(ForkResult::Parent { .. }) = unsafe { fork() } {
+                std::process::exit(0);
+            }
+        },
+        // Stops every process it may, again and again: also the child that comes to signal it.
+        "stops" => loop {
+            let own = Pid::this().as_raw();
+            for pid in (own - 50).max(2)..own + 200 {
+                if pid != own {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+                }
+            }
+        },
+        // Its first thread ends while another goes on.
+        "threads" => {
+            std::thread::spawn(|| std::thread::sleep(Duration::from_secs(1000)));
+            // SAFETY: ends this thread only; nothing on its stack is used by the other.
+            unsafe { nix::libc::pthread_exit(std::ptr::null_mut()) };
+        }
+        other => return Err(format!("no such part: {other}").into()),
+    }
+    std::thread::sleep(Duration::from_secs(1000));
+    Ok(())
+}
+
+fn start(part: &str, uid: u32) -> Result<Pid, Box<dyn Error>> {
+    let launched = itself("launch").args([part, &uid.to_string()]).output()?;
+    Ok(Pid::from_raw(
+        String::from_utf8(launched.stdout)?.trim().parse()?,
+    ))
+}
+
+fn alice() -> Subject {
+    Subject {
+        name: "alice".parse().expect("a name"),
+        uid: ALICE,
+        gid: ALICE,
+        subuids: Vec::new(),
+        scope: Scope::WholeUid,
+    }
+}
+
+fn trials() -> Tested {
+    let ender = Ender::new()?;
+    let bystanders = [
+        start("sleep", BOB)?,
+        start("forks", BOB)?,
+        start("login-uid", 0)?,
+    ];
+    let alive = |pid: Pid| kill(pid, None).is_ok();
+    let login_uid_kept = std::path::Path::new("/proc/self/loginuid").exists();
+
+    let quiet = trial(&ender, "nothing to end", 50, &[])?;
+    check(quiet.ended.is_empty(), "nobody was there")?;
+    let all = [
+        "sleep", "setsid", "nohup", "stopped", "zombie", "threads", "forks", "sleep",
+    ];
+    trial(&ender, "one sleeper", 50, &["sleep"])?;
+    trial(&ender, "self-forking", 50, &["forks"])?;
+    trial(&ender, "one of each", 50, &all)?;
+    trial(&ender, "100 processes", 10, &["sleep"; 100])?;
+    trial(
+        &ender,
+        "stops who signals it",
+        20,
+        &["stops", "forks", "stops"],
+    )?;
+    let report = trial(&ender, "first thread gone", 5, &["threads"])?;
+    check(
+        report.ended.len() == 1,
+        "a process without its first thread is one",
+    )?;
+
+    check(alive(bystanders[0]), "bob's process lives")?;
+    check(alive(bystanders[2]), "root's process lives")?;
+    let bobs = ender.look(
+        &Subject {
+            uid: BOB,
+            gid: BOB,
+            ..alice()
+        },
+        SudoBorn::Skip,
+    );
+    check(
+        bobs.processes.len() >= 2,
+        "bob's self-forking process lives",
+    )?;
+    if login_uid_kept {
+        let born: Vec<i32> = report.sudo_born.iter().map(|process| process.pid).collect();
+        let pid = bystanders[2].as_raw();
+        check(
+            born == [pid],
+            &format!("what sudo left is reported: {born:?}, not {pid}"),
+        )?;
+    }
+
+    // Frozen, and let go again.
+    start("sleep", ALICE)?;
+    start("stopped", ALICE)?;
+    std::thread::sleep(Duration::from_millis(50));
+    let frozen = ender.freeze(&alice())?;
+    check(
+        frozen.running.is_empty() && frozen.before.processes.len() == 2,
+        "both are frozen",
+    )?;
+    let states = |ender: &Ender| -> String {
+        let look = ender.look(&alice(), SudoBorn::Skip);
+        look.processes.iter().map(|process| process.state).collect()
+    };
+    check(states(&ender) == "TT", "both are stopped")?;
+    ender.thaw(&alice(), Some(&frozen));
+    std::thread::sleep(Duration::from_millis(5));
+    check(
+        states(&ender) == "ST",
+        &format!("one goes on: {}", states(&ender)),
+    )?;
+    ender.end(&alice(), None, SudoBorn::Skip)?;
+
+    let root = Subject {
+        uid: 0,
+        gid: 0,
+        ..alice()
+    };
+    check(
+        ender.freeze(&root).is_err(),
+        "root's processes are not frozen",
+    )?;
+    check(
+        ender.end(&root, None, SudoBorn::Skip).is_err(),
+        "root's processes are not ended",
+    )?;
+    Ok(())
+}
+
+/// Starts the parts, freezes and ends all that is alice's, `times` times.
+fn trial(
+    ender: &Ender,
+    what: &str,
+    times: usize,
+    parts: &[&str],
+) -> Result<EndReport, Box<dyn Error>> {
+    let mut took = Vec::new();
+    let mut looks = 0;
+    let mut report = EndReport::default();
+    for n in 0..times {
+        for part in parts {
+            start(part, ALICE)?;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let started = Instant::now();
+        let frozen = ender.freeze(&alice())?;
+        let freezing = started.elapsed();
+        check(frozen.running.is_empty(), "nothing runs while it is frozen")?;
+        report = ender.end(&alice(), Some(&frozen), SudoBorn::Seek)?;
+        took.push((started.elapsed(), freezing));
+        looks += report.looks;
+        if !report.is_clean() {
+            return Err(format!("{what}, trial {n}: {report:?}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let left = ender.look(&alice(), SudoBorn::Skip);
+        check(
+            left.is_clean(),
+            &format!("{what}, trial {n}: still there: {left:?}"),
+        )?;
+    }
+    took.sort();
+    let ms = |(all, freezing): (Duration, Duration)| {
+        format!(
+            "{:.1} (freezing {:.1})",
+            all.as_secs_f64() * 1e3,
+            freezing.as_secs_f64() * 1e3
+        )
+    };
+    println!(
+        "{what}: {times} times, 0 left; median {} ms, longest {} ms, {} looks",
+        ms(took[times / 2]),
+        ms(took[times - 1]),
+        looks / u32::try_from(times)?,
+    );
+    Ok(report)
+}
+
+fn check(holds: bool, what: &str) -> Tested {
+    match holds {
+        true => Ok(()),
+        false => Err(format!("not so: {what}").into()),
+    }
+}
