@@ -115,14 +115,12 @@ async fn serve(
     ))
     .await;
     match met {
-        Ok(Ok((
-            Newcomer::Host {
+        Ok(Ok((Newcomer::Host(known), permit))) => {
+            let Known {
                 stream,
                 certificate,
                 hello,
-            },
-            permit,
-        ))) => {
+            } = *known;
             let host = hello.host;
             tracing::debug!(%host, %peer, "connected");
             let end = connection::serve(plane, stream, certificate, hello, peer).await;
