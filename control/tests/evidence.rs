@@ -1,4 +1,5 @@
 //! Evidence: only what the host signed, in its place, once; and what is noticed otherwise.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
@@ -115,6 +116,7 @@ async fn a_host_cannot_speak_of_another_hosts_orders() {
         why: rescind_protocol::evidence::NotAccepted::Signature,
         detail: "forged".into(),
         via: rescind_protocol::evidence::Channel::Link,
+        seq: None,
     });
     victim.send_evidence(&mut connection, from).await;
     assert_eq!(operator.order(&id).await["state"], "delivered");

@@ -1,7 +1,6 @@
 //! A control plane on loopback, an operator at its socket, and agents that speak the real
 //! protocol over real TLS.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 /// An agent without a host: it keeps a real chain and answers as it is told.
 pub mod agent;
