@@ -24,7 +24,7 @@ const TOKEN_BYTES_MAX: u64 = 4096;
 #[command(after_help = "\
 Examples:
   rescind-agent enrol --server rescind.example.com --token-file /root/token
-  ssh control rescind token new --quiet | rescind-agent enrol --server rescind.example.com --token -
+  rescind-agent enrol --server rescind.example.com --token - < token
 
 A token given as `--token rescind1.…` can be seen by every user of this host (ps) and stays in the
 shell's history; one from a file or from standard input cannot.

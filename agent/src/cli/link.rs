@@ -1,11 +1,12 @@
 //! `link`: the network half.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::cli::complain;
 use crate::cli::exit::Exit;
 use crate::cli::logging;
-use crate::config::{Config, Trust};
+use crate::config::{Config, ConfigError, FileError, Trust};
 use crate::link::session::{self, LinkError};
 
 /// Keep this host connected to its control plane (the service rescind-link)
@@ -27,14 +28,27 @@ pub struct Args {
 
 /// Does it.
 pub fn run(args: &Args) -> Exit {
-    let config = match Config::load(&args.root) {
-        Ok(config) => config,
+    let (config, unreadable) = match Config::load(&args.root) {
+        Ok(config) => (config, None),
+        // What the ceiling says is for the root half; of this file the link needs a heartbeat and
+        // a log level, and a host that is cut off because of those is worse.
+        Err(ConfigError::File(FileError::Io { source, path, .. }))
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            (Config::default(), Some(path))
+        }
         Err(error) => {
             complain(&error);
             return Exit::Config;
         }
     };
     logging::start(config.log.level);
+    if let Some(path) = unreadable {
+        tracing::warn!(
+            "the link may not read {}: it uses the packaged defaults; chmod 0644 it",
+            path.display()
+        );
+    }
     let trust = match Trust::load(&args.root) {
         Ok(Some(trust)) => trust,
         Ok(None) => {

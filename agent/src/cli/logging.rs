@@ -4,6 +4,9 @@
 //! adds both; elsewhere it begins with the time.
 
 use std::fmt;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
@@ -16,7 +19,7 @@ use crate::config::LogLevel;
 /// Starts logging. Called once; a second call changes nothing.
 pub fn start(level: LogLevel) {
     let lines = Lines {
-        journal: std::env::var_os("JOURNAL_STREAM").is_some(),
+        journal: goes_to_journal(),
     };
     let level = match level {
         LogLevel::Error => Level::ERROR,
@@ -31,6 +34,20 @@ pub fn start(level: LogLevel) {
         .finish();
     // An error says that somebody else has started logging already, as tests do.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Whether standard error is the journal's. The variable alone does not say: what a service starts
+/// inherits it, with its standard error elsewhere (systemd.exec(5)).
+fn goes_to_journal() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    let stderr = std::io::stderr();
+    let found = stderr
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|fd| File::from(fd).metadata());
+    found.is_ok_and(|found| stream == *format!("{}:{}", found.dev(), found.ino()))
 }
 
 struct Lines {

@@ -7,7 +7,7 @@
 /// Where everything lies on a host.
 pub mod layout;
 
-/// `agent.toml`: fragment, settings, bounds.
+/// `agent.toml` as written, and its bounds.
 mod agent_toml;
 /// The host's evidence key, which the store signs with and enrolment proves.
 mod keyfile;
@@ -17,18 +17,20 @@ mod link_user;
 mod own_file;
 /// A control plane's address: host and port.
 mod server;
+/// What `agent.toml` comes to.
+mod settings;
 /// What the host says of itself: its name, its os-release(5).
 mod this_host;
 /// `trust.toml`: whom the host obeys.
 mod trust_toml;
 
-pub use agent_toml::{
-    ActionKind, Ceiling, Config, ConfigError, Guards, Hold, LinkSettings, LogLevel, LogSettings,
-    Protected,
-};
+pub use agent_toml::ConfigError;
 pub use keyfile::{KeyFileError, load_or_create_evidence_key};
 pub use link_user::{LINK_USER, LinkUser, LinkUserError};
 pub use own_file::{FileError, Owner, make_dir, read_own, replace};
 pub use server::{BadServer, DEFAULT_PORT, ServerAddress};
+pub use settings::{
+    ActionKind, Ceiling, Config, Guards, Hold, LinkSettings, LogLevel, LogSettings, Protected,
+};
 pub use this_host::{host_name, os_name};
 pub use trust_toml::{Trust, TrustError};

@@ -162,8 +162,8 @@ fn check(path: &Path, found: &Metadata, owner: Owner, exposure: Exposure) -> Res
     }
 }
 
-/// Makes a directory, and those above it as 0755, where there is none. An existing one is left as
-/// it is.
+/// Makes a directory, and those above it, where there is none, with this mode whatever the umask.
+/// An existing one is left as it is.
 pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
@@ -171,7 +171,8 @@ pub fn make_dir(path: &Path, mode: u32) -> Result<(), FileError> {
     let made = path
         .parent()
         .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| DirBuilder::new().mode(mode).create(path));
+        .and_then(|()| DirBuilder::new().mode(0o700).create(path))
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
     made.map_err(FileError::io("make", path))
 }
 

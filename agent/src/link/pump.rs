@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rescind_protocol::message::{Heartbeat, LINK_KINDS, Message};
 use rescind_protocol::name::UnixMillis;
+use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
@@ -58,6 +59,11 @@ pub enum End {
     /// The control plane's side broke, or sent what is no frame.
     #[error("the connection to the control plane broke: {0}")]
     Server(FrameError),
+    /// The control plane's TLS turned our certificate away.
+    #[error(
+        "the control plane does not accept this host's certificate ({0:?}): it has expired or the host was removed; make a token with `rescind token new` and enrol this host again"
+    )]
+    CertificateTurnedAway(AlertDescription),
     /// No whole frame came for too long.
     #[error("the control plane was silent for {} s", .0.as_secs())]
     ServerSilent(Duration),
@@ -205,7 +211,10 @@ async fn downwards(
         let frame = match timeout_at(last + allowed, frames.next()).await {
             Ok(Ok(Some(frame))) => frame,
             Ok(Ok(None)) => return End::ServerClosed,
-            Ok(Err(error)) => return End::Server(error),
+            Ok(Err(error)) => {
+                return turned_away(&error)
+                    .map_or_else(|| End::Server(error), End::CertificateTurnedAway);
+            }
             Err(_) => {
                 // A large frame on a slow line gets the time it needs, a trickled one no more.
                 let needs = frames.arriving() as u64 * 1000 / SLOWEST_BYTES_PER_S;
@@ -230,6 +239,31 @@ async fn downwards(
         }
         last = Instant::now();
         allowed = silence_max;
+    }
+}
+
+/// The alert by which a TLS server turns a client's certificate away. In TLS 1.3 it comes after the
+/// handshake, which has ended for the client by then (RFC 8446 section 4.4.2.4).
+fn turned_away(error: &FrameError) -> Option<AlertDescription> {
+    use AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
+        CertificateUnknown, UnknownCA, UnsupportedCertificate,
+    };
+    let FrameError::Io(error) = error else {
+        return None;
+    };
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::AlertReceived(
+            alert @ (AccessDenied
+            | BadCertificate
+            | CertificateExpired
+            | CertificateRequired
+            | CertificateRevoked
+            | CertificateUnknown
+            | UnknownCA
+            | UnsupportedCertificate),
+        ) => Some(*alert),
+        _ => None,
     }
 }
 
@@ -308,148 +342,4 @@ async fn write(
 }
 
 #[cfg(test)]
-mod tests {
-    use rescind_protocol::message::{OrderBytes, Refused, RetryAfter};
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-
-    use super::super::identity::NewKey;
-    use super::*;
-
-    const FAST: Patience = Patience {
-        heartbeat: Duration::from_millis(50),
-        silence_max: Duration::from_millis(200),
-        stall_max: Duration::from_millis(200),
-    };
-
-    /// Runs the pump between a control plane and a root half that are played by `script`, and
-    /// says how it ended.
-    fn play<F: Future<Output = ()>>(
-        script: impl FnOnce(DuplexStream, DuplexStream) -> F,
-    ) -> (String, bool) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(async {
-                let (server, server_end) = duplex(64 * 1024);
-                let (local, local_end) = duplex(64 * 1024);
-                let mut renewal = Renewal::never();
-                let pumped = pump(server_end, local_end, FAST, &mut renewal);
-                let (end, ()) = tokio::join!(pumped, script(server, local));
-                (end.0.to_string(), end.1)
-            })
-    }
-
-    fn bytes(message: impl Into<Message>) -> Vec<u8> {
-        message.into().to_frame().to_bytes()
-    }
-
-    #[test]
-    fn a_trickled_frame_does_not_keep_a_connection() {
-        let (end, served) = play(|mut server, local| async move {
-            let _open = local;
-            // A frame of 9 bytes at ten bytes a second would take a second.
-            for byte in [0, 0, 0, 9, 3, 1, 1, 1, 1, 1, 1, 1, 1] {
-                if server.write_all(&[byte]).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        });
-        assert_eq!(
-            (end.as_str(), served),
-            ("the control plane was silent for 0 s", false)
-        );
-    }
-
-    #[test]
-    fn heartbeats_keep_a_connection_and_silence_ends_it() {
-        let started = Instant::now();
-        let (end, _) = play(|mut server, local| async move {
-            let _open = local;
-            for _ in 0..8 {
-                let beat = bytes(Heartbeat { now: tls::now() });
-                server.write_all(&beat).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            // Ours arrive meanwhile.
-            let mut got = vec![0; 2 * bytes(Heartbeat { now: tls::now() }).len()];
-            server.read_exact(&mut got).await.unwrap();
-            assert_eq!(got[4], 0x80);
-            tokio::time::sleep(Duration::from_millis(400)).await;
-        });
-        assert_eq!(end, "the control plane was silent for 0 s");
-        assert!(started.elapsed() > Duration::from_millis(800));
-    }
-
-    #[test]
-    fn who_does_not_read_is_given_up_and_does_not_stop_the_other_direction() {
-        let order = bytes(OrderBytes {
-            signed: vec![7; 300_000],
-        });
-        let (end, served) = play(|mut server, mut local| async move {
-            // The root half writes more than the control plane ever reads, ...
-            let writing = async { while local.write_all(&order).await.is_ok() {} };
-            // ... while the control plane goes on beating.
-            let beating = async {
-                let beat = bytes(Heartbeat { now: tls::now() });
-                while server.write_all(&beat).await.is_ok() {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
-            tokio::join!(writing, beating);
-        });
-        assert_eq!(
-            (end.as_str(), served),
-            ("the control plane read nothing for 0 s", false)
-        );
-    }
-
-    #[test]
-    fn the_control_planes_words_end_the_connection_and_are_made_printable() {
-        for (message, said) in [
-            (
-                bytes(RetryAfter {
-                    ms: 1500,
-                    why: "busy\u{1b}[2J".into(),
-                }),
-                "the control plane asked to come back in 1500 ms: busy\u{fffd}[2J",
-            ),
-            (
-                bytes(Refused {
-                    why: "host was removed".into(),
-                }),
-                "the control plane refused: host was removed",
-            ),
-            (
-                vec![0xff; 4],
-                "the connection to the control plane broke: a frame of 4294967295 bytes, the limit is 1048576",
-            ),
-            (vec![], "the control plane closed the connection"),
-        ] {
-            let (end, _) = play(|mut server, local| async move {
-                let _open = local;
-                server.write_all(&message).await.unwrap();
-                drop(server);
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            });
-            assert_eq!(end, said);
-        }
-    }
-
-    #[test]
-    fn nobody_asked_for_this_certificate() {
-        let key = NewKey::generate().unwrap();
-        assert!(key.certified("", "", None).is_err());
-        let renewed = rescind_protocol::message::Renewed {
-            certificate: String::new(),
-            ca: String::new(),
-            not_after: UnixMillis(0),
-        };
-        let mut renewal = Renewal::never();
-        assert_eq!(
-            renewal.take(&renewed).unwrap_err().to_string(),
-            "a certificate came that was not asked for"
-        );
-    }
-}
+mod tests;

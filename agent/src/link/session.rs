@@ -243,12 +243,10 @@ impl<'a> Link<'a> {
             }
         };
         if !identity.validity.contains(tls::now()) {
-            tracing::warn!(
-                from = %identity.validity.not_before,
-                to = %identity.validity.not_after,
-                now = %tls::now(),
-                "by this host's clock its certificate does not hold now; trying all the same"
-            );
+            self.warn_once(format!(
+                "by this host's clock its certificate ({} to {}) does not hold now: set the clock if it is wrong; trying all the same",
+                identity.validity.not_before, identity.validity.not_after
+            ));
         }
         let stream = connect(server, self.trust.server_name.as_str(), config).await?;
         let stream = self.stream.insert(stream);
@@ -304,10 +302,14 @@ impl<'a> Link<'a> {
     }
 
     fn complain(&mut self, of: &Attempt) {
-        let text = of.to_string();
-        if matches!(of, Attempt::Ended(End::Renewed)) {
-            tracing::info!("{text}");
-        } else if self.complaints.contains(&text) {
+        match of {
+            Attempt::Ended(End::Renewed) => tracing::info!("{of}"),
+            _ => self.warn_once(of.to_string()),
+        }
+    }
+
+    fn warn_once(&mut self, text: String) {
+        if self.complaints.contains(&text) {
             tracing::debug!("{text}");
         } else {
             tracing::warn!("{text}");

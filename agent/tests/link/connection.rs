@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rescind_protocol::frame::{FRAME_BYTES_MAX, Frame};
@@ -239,4 +240,25 @@ fn a_wrong_clock_does_not_make_the_host_deaf() {
         assert_eq!(host.read("var/lib/rescind-link/identity.pem"), before);
         assert_eq!(link.stop(), Some(0));
     }
+}
+
+#[test]
+fn a_host_that_is_turned_away_says_what_to_do_and_keeps_its_identity() {
+    let ca = Ca::new();
+    let control = ca.server(today());
+    let host = Host::enrolled(&ca, &control, today());
+    let root_half = host.root_half();
+    let before = host.read("var/lib/rescind-link/identity.pem");
+    control.welcome.store(false, Ordering::Relaxed);
+    let link = host.link();
+    for _ in 0..2 {
+        assert!(control.try_accept().is_err());
+    }
+    link.says("enrol this host again");
+    assert_eq!(host.read("var/lib/rescind-link/identity.pem"), before);
+    // The control plane thinks better of it.
+    control.welcome.store(true, Ordering::Relaxed);
+    let _line = control.accept();
+    root_half.accept();
+    assert_eq!(link.stop(), Some(0));
 }

@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{
@@ -15,8 +16,8 @@ use rescind_protocol::sign::{PayloadType, VerifyingKey};
 use rustls::crypto::{aws_lc_rs::default_provider, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, ServerConfig, ServerConnection,
-    SignatureScheme, StreamOwned,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    ServerConnection, SignatureScheme, StreamOwned,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 
@@ -113,22 +114,24 @@ impl Ca {
             .unwrap();
         let chain = vec![leaf.der().clone(), shown.0.der().clone()];
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let welcome = Arc::new(AtomicBool::new(true));
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
-            .with_client_cert_verifier(Arc::new(AnyClient))
+            .with_client_cert_verifier(Arc::new(AnyClient(welcome.clone())))
             .with_single_cert(chain, key)
             .unwrap();
         Control {
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             config: Arc::new(config),
+            welcome,
         }
     }
 }
 
-/// The control plane knows hosts by their certificates' digests; here it takes any.
+/// The control plane knows hosts by their certificates' digests; here it takes any, or none.
 #[derive(Debug)]
-struct AnyClient;
+struct AnyClient(Arc<AtomicBool>);
 
 impl ClientCertVerifier for AnyClient {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -143,7 +146,11 @@ impl ClientCertVerifier for AnyClient {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
+        if self.0.load(Ordering::Relaxed) {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(CertificateError::Expired.into())
+        }
     }
     fn verify_tls12_signature(
         &self,
@@ -172,6 +179,8 @@ impl ClientCertVerifier for AnyClient {
 pub struct Control {
     listener: TcpListener,
     config: Arc<ServerConfig>,
+    /// Whether the certificates of hosts are accepted.
+    pub welcome: Arc<AtomicBool>,
 }
 
 impl Control {
