@@ -80,7 +80,7 @@ impl Engine {
     /// The evidence that is kept here, checked from its first record on; the last of it in words.
     pub fn evidence_report(&self, last: u64) -> Result<Value, EngineError> {
         let mut next = self.store.oldest();
-        let from = self.store.durable().saturating_sub(last);
+        let from = self.store.head().next.saturating_sub(last);
         let (mut shown, mut checked) = (Vec::new(), 0u64);
         let mut verifier: Option<ChainVerifier> = None;
         let mut broken: Option<String> = None;
