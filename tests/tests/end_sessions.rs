@@ -75,14 +75,11 @@ fn itself(role: &str) -> Command {
     command
 }
 
-/// Starts a victim and is gone, so that the victim is init's; says its pid.
+/// Starts a victim and is gone, so that the victim is init's; says its pid. The victim keeps
+/// standard output open until it is the user's.
 fn launch(args: &[String]) -> Tested {
-    let quiet = itself("victim")
-        .args(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    println!("{}", quiet.id());
+    let victim = itself("victim").args(args).stderr(Stdio::null()).spawn()?;
+    println!("{}", victim.id());
     Ok(())
 }
 
@@ -98,6 +95,7 @@ fn victim(args: &[String]) -> Tested {
         std::fs::write("/proc/self/loginuid", ALICE.to_string())?;
     }
     setresuid(Uid::from_raw(uid), Uid::from_raw(uid), Uid::from_raw(uid))?;
+    nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;
     match part.as_str() {
         "sleep" | "login-uid" => {}
         "setsid" => drop(nix::unistd::setsid()?),
@@ -280,7 +278,7 @@ fn trial(
         let left = ender.look(&alice(), SudoBorn::Skip);
         check(
             left.is_clean(),
-            &format!("{what}, trial {n}: still there: {left:?}"),
+            &format!("{what}, trial {n}: still there: {left:?}\nfrozen {frozen:?}\nreport {report:?}"),
         )?;
     }
     took.sort();

@@ -16,10 +16,9 @@ use crate::sys::process::{self, Limits, Signal};
 /// The hidden argument of this subcommand: `__signal UID GID SIGNAL`.
 pub const SIGNAL_ARGUMENT: &str = "__signal";
 
-/// What it writes to its standard output when the signal was sent (a zombie counts, too).
+/// What it writes to its standard output when the signal was sent. It cannot say whether to
+/// anybody: kill(2) with pid -1 succeeds as long as there are any other processes.
 pub(super) const SENT: u8 = b'+';
-/// What it writes when there was nobody to send it to.
-pub(super) const NOBODY: u8 = b'0';
 /// What it writes when it could not become the user, or not signal.
 pub(super) const FAILED: u8 = b'-';
 
@@ -42,14 +41,18 @@ pub(super) fn word(signal: Signal) -> &'static str {
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let done = run(args);
     let mut out = std::io::stdout();
-    let told = out.write_all(&[done.unwrap_or(FAILED)]);
+    let word = match done {
+        Ok(()) => SENT,
+        Err(_) => FAILED,
+    };
+    let told = out.write_all(&[word]);
     match done.is_ok() && told.is_ok() && out.flush().is_ok() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
 }
 
-fn run(args: impl Iterator<Item = OsString>) -> Result<u8, Errno> {
+fn run(args: impl Iterator<Item = OsString>) -> Result<(), Errno> {
     let args: Vec<String> = args.filter_map(|arg| arg.into_string().ok()).collect();
     let [uid, gid, signal] = args.as_slice() else {
         return Err(Errno::EINVAL);
@@ -69,8 +72,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<u8, Errno> {
     told.map_err(|_| Errno::ECANCELED)?; // the parent needs it no more
     ids::become_for_good(uid, gid)?;
     match process::send_to_all_of_mine(signal) {
-        Ok(()) => Ok(SENT),
-        Err(Errno::ESRCH) => Ok(NOBODY),
+        Ok(()) | Err(Errno::ESRCH) => Ok(()), // ESRCH: we are alone with init
         Err(errno) => Err(errno),
     }
 }

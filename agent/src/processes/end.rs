@@ -1,9 +1,8 @@
 //! Freezing, ending and thawing what belongs to an account.
 //!
 //! Ending is not done when signals were sent but when two looks, some time apart, find nothing.
-//! A look alone is not enough either: it misses a process that keeps forking and ending about one
-//! time in three. So between the looks the whole uid is signalled in one system call, which none
-//! escapes; what the second look could still find has logged in meanwhile.
+//! Before that, the whole uid is signalled in one system call, which none escapes: reading /proc
+//! and signalling pid by pid misses a process that keeps forking and ending.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::holdings::{Holdings, Scope, Subject, SudoBorn};
 use super::logind;
-use super::signaller::{Reach, Signaller};
+use super::signaller::Signaller;
 use super::table::{Gap, Proc, Process};
 use crate::sys::process::{self, ProcessHandle, Signal};
 
@@ -26,6 +25,9 @@ const SSHD_GRACE: Duration = Duration::from_millis(30);
 
 /// How often a child that signals is started anew when the user's processes stop or end it.
 const CHILD_TRIES: usize = 8;
+
+/// How often it is looked at most, 1 ms apart, until all that was sent SIGSTOP has stopped.
+const STOP_LOOKS: usize = 20;
 
 /// The most ended processes that are listed.
 const ENDED_MAX: usize = 1024;
@@ -119,35 +121,29 @@ impl Ender {
 
     /// Stops all that belongs to the account, so that it cannot work against what comes next.
     pub fn freeze(&self, subject: &Subject) -> Result<Frozen, EndError> {
-        let signaller = self.prepare(subject, Signal::Stop)?;
         let mut before = self.look(subject, SudoBorn::Skip);
         check(subject, &before)?;
-        let reach = self.signal(subject, signaller, &before, Signal::Stop)?;
-        let nobody = match subject.scope {
-            Scope::WholeUid if before.contained.is_empty() => reach == Reach::Nobody,
-            _ => before.processes.is_empty(),
-        };
-        let mut running = Vec::new();
-        if !nobody {
-            // Now that all of it is stopped, nothing can hide from a look.
-            let now = self.look(subject, SudoBorn::Skip);
-            running = now.processes.clone();
-            if before.processes.is_empty() {
-                before = now;
-            }
-            for _ in 0..3 {
+        let certain = before.settled && before.gaps.is_empty();
+        let mut running = before.processes.clone();
+        if !before.processes.is_empty() || !certain {
+            let signaller = self.prepare(subject, Signal::Stop)?;
+            self.signal(subject, signaller, &before, Signal::Stop)?;
+            for _ in 0..STOP_LOOKS {
+                let now = self.look(subject, SudoBorn::Skip);
+                running = now.processes.clone();
                 // One that cannot be interrupted does nothing, and stops when it comes back.
                 running.retain(|process| !process.is_stopped() && process.state != 'D');
+                if before.processes.is_empty() {
+                    before = now;
+                }
                 if running.is_empty() {
                     break;
                 }
-                let signaller = self.prepare(subject, Signal::Stop)?;
-                self.signal(subject, signaller, &before, Signal::Stop)?;
-                running = self.look(subject, SudoBorn::Skip).processes;
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
         Ok(Frozen {
-            clean: nobody && before.is_clean() && before.gaps.is_empty(),
+            clean: certain && before.is_clean(),
             before,
             running,
         })
@@ -195,8 +191,8 @@ impl Ender {
                 std::thread::sleep(LOOKS_APART.saturating_sub(clean.elapsed()));
             }
             let too_long = started.elapsed() > ROUNDS_TIME;
-            let first_of_quiet = quiet && report.looks == 0;
-            let may_be_last = last_clean.is_some() || too_long || first_of_quiet;
+            let after_quiet = quiet && report.looks == 0;
+            let may_be_last = last_clean.is_some() || too_long || after_quiet;
             let look = match may_be_last {
                 true => self.look(subject, born),
                 false => self.look(subject, SudoBorn::Skip),
@@ -204,7 +200,8 @@ impl Ender {
             report.looks += 1;
             check(subject, &look)?;
             remember(&mut seen, look.processes.iter().chain(&look.sshd));
-            if too_long || (may_be_last && look.is_clean()) {
+            let certain = look.settled || first_kill.is_some();
+            if too_long || (may_be_last && look.is_clean() && certain) {
                 break look;
             }
             if look.is_clean() && first_kill.is_some() {
@@ -217,13 +214,13 @@ impl Ender {
                 Some(ready) => Some(ready),
                 None => self.prepare(subject, Signal::Kill)?,
             };
-            let reach = self.signal(subject, ready, &look, Signal::Kill)?;
+            self.signal(subject, ready, &look, Signal::Kill)?;
             if killed_at.elapsed() > SSHD_GRACE {
                 for sshd in &look.sshd {
                     self.signal_one(subject, sshd, Signal::Kill);
                 }
             }
-            if look.is_clean() && reach == Reach::Nobody {
+            if look.is_clean() && look.settled {
                 last_clean = Some(Instant::now());
                 continue;
             }
@@ -257,7 +254,7 @@ impl Ender {
         signaller: Option<Signaller>,
         look: &Holdings,
         signal: Signal,
-    ) -> Result<Reach, EndError> {
+    ) -> Result<(), EndError> {
         // All at once would also hit containers in which the number is somebody else's.
         let signaller = signaller.filter(|_| look.contained.is_empty());
         let reached_by_uid = |process: &Process| {
@@ -265,17 +262,15 @@ impl Ender {
             real == subject.uid || saved == subject.uid
         };
         let at_once = signaller.is_some();
-        let reach = match signaller {
-            Some(signaller) => self.fire(subject, signaller, signal)?,
-            None if look.processes.is_empty() => Reach::Nobody,
-            None => Reach::Somebody,
-        };
+        if let Some(signaller) = signaller {
+            self.fire(subject, signaller, signal)?;
+        }
         for process in &look.processes {
             if !at_once || !reached_by_uid(process) {
                 self.signal_one(subject, process, signal);
             }
         }
-        Ok(reach)
+        Ok(())
     }
 
     /// Fires, and starts another child when the user's processes were faster than the first.
@@ -284,7 +279,7 @@ impl Ender {
         subject: &Subject,
         signaller: Signaller,
         signal: Signal,
-    ) -> Result<Reach, EndError> {
+    ) -> Result<(), EndError> {
         let mut fired = signaller.fire();
         for _ in 1..CHILD_TRIES {
             if fired.is_ok() {

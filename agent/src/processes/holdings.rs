@@ -86,6 +86,8 @@ pub struct Holdings {
     pub own_ancestor: Option<Process>,
     /// What could not be read.
     pub gaps: Vec<String>,
+    /// Nothing can have escaped this look ([`Table::settled`]).
+    pub settled: bool,
 }
 
 /// Whether to look for what sudo has left: two more files to read for most processes of the host.
@@ -208,7 +210,10 @@ struct Looking<'a> {
 
 impl Looking<'_> {
     fn holdings(&self, mut gaps: Vec<String>, born: SudoBorn) -> Holdings {
-        let mut found = Holdings::default();
+        let mut found = Holdings {
+            settled: self.table.settled,
+            ..Holdings::default()
+        };
         let logins: Vec<&LogindSession> = self.logins_of_account().collect();
 
         for process in self.others() {

@@ -21,15 +21,6 @@ pub(super) struct Signaller {
     told: PipeReader,
 }
 
-/// Whom the signal reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// Somebody, if only a zombie.
-    Somebody,
-    /// Nobody: at that moment there was no process of the user's.
-    Nobody,
-}
-
 impl Signaller {
     /// Starts the child, which gets ready while its parent does something else.
     pub fn prepare(program: &Path, subject: &Subject, signal: Signal) -> io::Result<Self> {
@@ -50,7 +41,7 @@ impl Signaller {
 
     /// Signals every process of the uid at once. An error says what became of the child; it may
     /// or may not have signalled.
-    pub fn fire(mut self) -> Result<Reach, String> {
+    pub fn fire(mut self) -> Result<(), String> {
         let words = |error: io::Error| error.to_string();
         self.go.write_all(b"!").map_err(words)?;
         let deadline = Instant::now() + PATIENCE;
@@ -59,8 +50,7 @@ impl Signaller {
         }
         let mut word = [0];
         match self.told.read(&mut word).map_err(words)? {
-            1 if word[0] == becomes::SENT => Ok(Reach::Somebody),
-            1 if word[0] == becomes::NOBODY => Ok(Reach::Nobody),
+            1 if word[0] == becomes::SENT => Ok(()),
             1 => Err("it could not become the user, or not signal".into()),
             _ => Err("it was killed".into()),
         }

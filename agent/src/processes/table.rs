@@ -45,6 +45,8 @@ pub struct Process {
     pub nested: bool,
     /// It is a thread of the kernel.
     pub kernel: bool,
+    /// SIGSTOP or SIGKILL waits for it: it will not run its own code again before it takes it.
+    pub stopping: bool,
 }
 
 impl Process {
@@ -54,9 +56,9 @@ impl Process {
         !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
     }
 
-    /// Whether it is stopped (or traced, or cannot run at all).
+    /// Whether it is stopped or traced, or will be before it runs its own code again.
     pub fn is_stopped(&self) -> bool {
-        matches!(self.state, 'T' | 't') || !self.is_alive()
+        matches!(self.state, 'T' | 't') || self.stopping || !self.is_alive()
     }
 
     /// Whether all of its uids are root's, so that nobody else can have given it its name and
@@ -95,6 +97,10 @@ pub struct Table {
     pub processes: Vec<Process>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+    /// Nothing has ended between being listed and being read. Only then is it certain that there
+    /// was nobody else: a process that keeps forking and ending is always one step ahead of a
+    /// reader, but while it does so there is always one of it in a listing.
+    pub settled: bool,
 }
 
 impl Table {
@@ -129,37 +135,34 @@ impl Proc {
 
     /// Reads all processes. One that ends meanwhile is left out; one that cannot be read for
     /// another reason is a gap.
-    ///
-    /// /proc is listed again until it shows no new pid (a few times at most): a process that keeps
-    /// forking and ending is always one step ahead of a single pass.
     pub fn table(&self) -> Result<Table, Errno> {
         let mut table = Table::default();
         let mut known: HashSet<ProcessId> = HashSet::new();
         let mut buffer = vec![0; FILE_BYTES_MAX];
         for _ in 0..LISTINGS_MAX {
-            let before = known.len();
-            let dir = at::open_directory(&self.0, b".")?;
-            let (names, _) = at::names(dir, PROCESSES_MAX)?;
-            for name in names {
-                let digits = std::str::from_utf8(&name).ok();
-                let Some(pid) = digits.and_then(|digits| digits.parse().ok()) else {
-                    continue;
-                };
+            table.settled = true;
+            for pid in self.pids()? {
                 if !known.insert(pid) {
                     continue;
                 }
                 match self.read_process(pid, &mut buffer) {
                     Ok(Some(process)) => table.processes.push(process),
-                    Ok(None) => {}
+                    Ok(None) => table.settled = false,
                     Err(gap) => table.gaps.push(gap),
                 }
             }
-            if known.len() == before {
+            if table.settled {
                 break;
             }
         }
         table.processes.sort_unstable_by_key(|process| process.pid);
         Ok(table)
+    }
+
+    fn pids(&self) -> Result<Vec<ProcessId>, Errno> {
+        let dir = at::open_directory(&self.0, b".")?;
+        let (names, _) = at::names(dir, PROCESSES_MAX)?;
+        Ok(names.iter().filter_map(|name| number(name)).collect())
     }
 
     /// One process, as it is now; `None` when there is none with this pid.
@@ -274,11 +277,15 @@ fn parse_stat(bytes: &[u8]) -> Option<Process> {
         comm,
         nested: false,
         kernel: flags & PF_KTHREAD != 0,
+        stopping: false,
     })
 }
 
 /// PF_KTHREAD of linux/sched.h.
 const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// The bits of SIGKILL (9) and SIGSTOP (19) in a signal set.
+const STOP_OR_KILL: u64 = 1 << 8 | 1 << 18;
 
 /// proc_pid_status(5): what stat does not say. The name in its first line cannot contain a line
 /// end, the kernel escapes it.
@@ -292,9 +299,13 @@ fn parse_status(bytes: &[u8], process: &mut Process) -> Option<()> {
         match key {
             b"Uid" if uids.is_none() => uids = Some(four(value)?),
             b"Gid" if gids.is_none() => gids = Some(four(value)?),
-            b"NSpid" => {
-                process.nested = value.split(|b| *b == b'\t').skip(1).count() > 1;
-                break;
+            b"NSpid" => process.nested = value.split(|b| *b == b'\t').skip(1).count() > 1,
+            // Signals that wait for the process as a whole: kill(2) sends such.
+            b"ShdPnd" => {
+                let pending = std::str::from_utf8(value).ok()?.trim();
+                let pending = u64::from_str_radix(pending, 16).ok()?;
+                process.stopping = pending & STOP_OR_KILL != 0;
+                break; // nothing after it is of interest
             }
             _ => {}
         }
@@ -350,11 +361,12 @@ mod tests {
     fn status_gives_ids_and_namespaces() {
         let mut process = parse_stat(b"7 (a) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 0 0 1 0 5 0").unwrap();
         let status = b"Name:\tx\\nUid:\t0\nState:\tS\nUid:\t1000\t1001\t1002\t1003\n\
-            Gid:\t1\t2\t3\t4\nGroups:\t \nNSpid:\t7\t1\nUid:\t0\t0\t0\t0\n";
+            Gid:\t1\t2\t3\t4\nGroups:\t \nNSpid:\t7\t1\nUid:\t0\t0\t0\t0\n\
+            ShdPnd:\t0000000000040000\nNSpid:\t7\n";
         parse_status(status, &mut process).unwrap();
         assert_eq!(process.uids, [1000, 1001, 1002, 1003]);
         assert_eq!(process.gids, [1, 2, 3, 4]);
-        assert!(process.nested && !process.is_alive());
+        assert!(process.nested && process.stopping && !process.is_alive());
         process.threads = 2;
         assert!(process.is_alive(), "its other thread goes on");
         assert_eq!(
