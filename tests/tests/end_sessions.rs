@@ -119,20 +119,25 @@ fn victim(args: &[String]) -> Tested {
                 std::process::exit(0);
             }
         },
-        // Stops every process it may, again and again: also the child that comes to signal it.
-        "stops" => loop {
-            let own = Pid::this().as_raw();
-            for pid in (own - 50).max(2)..own + 200 {
-                if pid != own {
-                    let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+        // Two that stop every process they may, again and again: the child, too, that comes to
+        // signal them.
+        "stops" => {
+            // SAFETY: this process has one thread.
+            unsafe { fork() }?;
+            loop {
+                let own = Pid::this().as_raw();
+                for pid in (own - 50).max(2)..own + 200 {
+                    if pid != own {
+                        let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+                    }
                 }
             }
-        },
+        }
         // Its first thread ends while another goes on.
         "threads" => {
             std::thread::spawn(|| std::thread::sleep(Duration::from_secs(1000)));
-            // SAFETY: ends this thread only; nothing on its stack is used by the other.
-            unsafe { nix::libc::pthread_exit(std::ptr::null_mut()) };
+            // SAFETY: exit(2) ends this thread only; nothing on its stack is used by the other.
+            unsafe { nix::libc::syscall(nix::libc::SYS_exit, 0) };
         }
         other => return Err(format!("no such part: {other}").into()),
     }
@@ -180,7 +185,7 @@ fn trials() -> Tested {
         &ender,
         "stops who signals it",
         20,
-        &["stops", "forks", "stops"],
+        &["forks", "sleep", "stops"],
     )?;
     let report = trial(&ender, "first thread gone", 5, &["threads"])?;
     check(
@@ -278,7 +283,9 @@ fn trial(
         let left = ender.look(&alice(), SudoBorn::Skip);
         check(
             left.is_clean(),
-            &format!("{what}, trial {n}: still there: {left:?}\nfrozen {frozen:?}\nreport {report:?}"),
+            &format!(
+                "{what}, trial {n}: still there: {left:?}\nfrozen {frozen:?}\nreport {report:?}"
+            ),
         )?;
     }
     took.sort();

@@ -1,4 +1,4 @@
-//! The hidden subcommand that becomes a user for good and signals, in one system call, every
+//! The hidden subcommand that gives root up for a user's uid and signals, in one system call, every
 //! process that user may signal. The kernel walks its own list: no process that forks meanwhile
 //! escapes, as it would from one that reads /proc and signals pid by pid.
 //!
@@ -70,7 +70,7 @@ fn run(args: impl Iterator<Item = OsString>) -> Result<(), Errno> {
     let mut go = [0];
     let told = std::io::stdin().read_exact(&mut go);
     told.map_err(|_| Errno::ECANCELED)?; // the parent needs it no more
-    ids::become_for_good(uid, gid)?;
+    ids::become_signaller_for(uid, gid)?;
     match process::send_to_all_of_mine(signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()), // ESRCH: we are alone with init
         Err(errno) => Err(errno),

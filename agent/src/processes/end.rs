@@ -23,8 +23,8 @@ const ROUNDS_TIME: Duration = Duration::from_secs(3);
 /// How long root's sshd may take to close its session by itself once the account's sshd is dead.
 const SSHD_GRACE: Duration = Duration::from_millis(30);
 
-/// How often a child that signals is started anew when the user's processes stop or end it.
-const CHILD_TRIES: usize = 8;
+/// How often a child that signals is started anew when it fails.
+const CHILD_TRIES: usize = 3;
 
 /// How often it is looked at most, 1 ms apart, until all that was sent SIGSTOP has stopped.
 const STOP_LOOKS: usize = 20;
@@ -273,7 +273,7 @@ impl Ender {
         Ok(())
     }
 
-    /// Fires, and starts another child when the user's processes were faster than the first.
+    /// Fires, and starts another child if that one fails.
     fn fire(
         &self,
         subject: &Subject,

@@ -10,7 +10,7 @@ use super::becomes;
 use super::holdings::Subject;
 use crate::sys::process::{self, Signal, Until};
 
-/// How long the child may take; the user's processes may stop or end it.
+/// How long the child may take.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A child that is ready to signal. Dropped before, it has done nothing.
@@ -59,8 +59,7 @@ impl Signaller {
 
 impl Drop for Signaller {
     fn drop(&mut self) {
-        // It may be the user's by now, and stopped: SIGKILL works anyway, and it has nothing open
-        // that could keep it from dying. So waiting is short.
+        // It has nothing open that could keep it from dying, so waiting is short.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -5,12 +5,15 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use crate::sys::Errno;
 use crate::sys::at;
 use crate::sys::process::ProcessId;
-use crate::sys::{Errno, ids};
 
 /// The most of any file of /proc/PID that is read.
 const FILE_BYTES_MAX: usize = 16 << 10;
+
+/// The most threads of one process that are looked at.
+const THREADS_MAX: usize = 64 << 10;
 
 /// How often /proc is listed at most for one table.
 const LISTINGS_MAX: usize = 6;
@@ -97,9 +100,9 @@ pub struct Table {
     pub processes: Vec<Process>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
-    /// Nothing has ended between being listed and being read. Only then is it certain that there
-    /// was nobody else: a process that keeps forking and ending is always one step ahead of a
-    /// reader, but while it does so there is always one of it in a listing.
+    /// Nothing had ended by the time it was read that was in the last listing and not in those
+    /// before. Only then is it certain that there was nobody else: a process that keeps forking
+    /// and ending is always one step ahead of a reader, but every listing has one of it.
     pub settled: bool,
 }
 
@@ -146,7 +149,11 @@ impl Proc {
                     continue;
                 }
                 match self.read_process(pid, &mut buffer) {
-                    Ok(Some(process)) => table.processes.push(process),
+                    Ok(Some(process)) => {
+                        // A zombie may have left a child behind that was not listed yet.
+                        table.settled &= process.is_alive();
+                        table.processes.push(process);
+                    }
                     Ok(None) => table.settled = false,
                     Err(gap) => table.gaps.push(gap),
                 }
@@ -210,7 +217,46 @@ impl Proc {
             return Ok(None);
         };
         parse_status(bytes, &mut process).ok_or(malformed("status"))?;
+        if process.state == 'Z' && process.threads > 1 {
+            // Its first thread has ended, and the others go on: what they do is what it does.
+            if let Some(state) = self.state_of_other_threads(pid, buffer)? {
+                process.state = state;
+            }
+        }
         Ok(Some(process))
+    }
+
+    /// The state of the thread that is the least stopped, but for those that have ended.
+    fn state_of_other_threads(
+        &self,
+        pid: ProcessId,
+        buffer: &mut [u8],
+    ) -> Result<Option<char>, Gap> {
+        let gap = |errno| Gap {
+            pid,
+            file: "task",
+            errno,
+        };
+        let names = at::open_directory(&self.0, format!("{pid}/task").as_bytes())
+            .and_then(|dir| at::names(dir, THREADS_MAX));
+        let names = match names {
+            Ok((names, _)) => names,
+            Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
+            Err(errno) => return Err(gap(errno)),
+        };
+        let mut state = None;
+        for thread in names.iter().filter_map(|name| number::<ProcessId>(name)) {
+            let file = format!("{pid}/task/{thread}/stat");
+            let Some(bytes) = read_file(&self.0, &file, buffer).map_err(gap)? else {
+                continue;
+            };
+            match parse_stat(bytes).map(|thread| thread.state) {
+                None | Some('Z' | 'X') => {}
+                Some(stopped @ ('T' | 't')) => state = state.or(Some(stopped)),
+                Some(runs) => return Ok(Some(runs)),
+            }
+        }
+        Ok(state)
     }
 
     fn read_file<'b>(
@@ -219,33 +265,40 @@ impl Proc {
         file: &'static str,
         buffer: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, Gap> {
-        let gap = |errno| Gap { pid, file, errno };
-        let fd = match at::open_file(&self.0, format!("{pid}/{file}").as_bytes()) {
-            Ok(fd) => fd,
-            Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
-            Err(errno) => return Err(gap(errno)),
-        };
-        let mut len = 0;
-        while len < buffer.len() {
-            match at::read(&fd, &mut buffer[len..]) {
-                Ok(0) => break,
-                Ok(more) => len += more,
-                Err(Errno::EINTR) => {}
-                Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
-                Err(errno) => return Err(gap(errno)),
-            }
-            // Files this small come in one piece; a second read would only say so.
-            if len < buffer.len() / 2 {
-                break;
-            }
-        }
-        Ok(Some(&buffer[..len]))
+        read_file(&self.0, &format!("{pid}/{file}"), buffer).map_err(|errno| Gap {
+            pid,
+            file,
+            errno,
+        })
     }
 }
 
-/// Whether this process sees all others: root does, unless /proc hides them even from it.
-pub fn sees_all() -> bool {
-    ids::effective_uid() == 0
+/// Reads a small file of /proc, no more than fits; `None` when its process is gone.
+fn read_file<'b>(
+    proc: &OwnedFd,
+    path: &str,
+    buffer: &'b mut [u8],
+) -> Result<Option<&'b [u8]>, Errno> {
+    let fd = match at::open_file(proc, path.as_bytes()) {
+        Ok(fd) => fd,
+        Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    let mut len = 0;
+    while len < buffer.len() {
+        match at::read(&fd, &mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(Errno::EINTR) => {}
+            Err(Errno::ESRCH | Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(errno),
+        }
+        // Files this small come in one piece; a second read would only say so.
+        if len < buffer.len() / 2 {
+            break;
+        }
+    }
+    Ok(Some(&buffer[..len]))
 }
 
 /// proc_pid_stat(5). The name stands in parentheses and may itself contain some.
@@ -340,6 +393,7 @@ fn parse_control_group(bytes: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::ids;
 
     #[test]
     fn a_name_with_parentheses_and_numbers_is_a_name() {

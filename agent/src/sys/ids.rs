@@ -2,8 +2,8 @@
 //!
 //! For work on a user's files only the *effective* ids are changed: real and saved uid stay 0, so
 //! that no process of the user may signal or trace ours (kill(2), ptrace(2); CVE-2020-16126 is
-//! what happens otherwise). For kill(2) with pid -1 all three must change, because the kernel
-//! compares the sender's real uid too.
+//! what happens otherwise). For kill(2) with pid -1 all three must change; see
+//! [`become_signaller_for`].
 //!
 //! glibc changes the ids of every thread of a process. All of this is for children with one.
 
@@ -81,17 +81,35 @@ impl Drop for Acting {
     }
 }
 
-/// Becomes `uid` and `gid` for good, in all three ids and with no other group, and looks that it
-/// is so. On an error the ids are undefined: exit.
-pub fn become_for_good(uid: u32, gid: u32) -> Result<(), Errno> {
-    let (want_uid, want_gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+/// A uid that nobody has: real and saved uid of a process that signals as a user. (It is below
+/// the two values that mean "none", and above what useradd(8) and subuid(5) give away.)
+const NOBODYS_UID: u32 = 0xffff_fff0;
+
+/// Gives root up for good, to signal all processes of `uid` and none else. On an error the ids
+/// are undefined: exit.
+///
+/// kill(2) compares the sender's real and effective uid with the target's real and saved one. So
+/// the effective uid becomes the user's, to reach the user's processes; the real one must not stay
+/// root's, or all of root's would be reached; and neither real nor saved uid becomes the user's,
+/// so that the user's processes cannot reach *us*.
+pub fn become_signaller_for(uid: u32, gid: u32) -> Result<(), Errno> {
+    let (user, nobody) = (Uid::from_raw(uid), Uid::from_raw(NOBODYS_UID));
+    let gid = Gid::from_raw(gid);
     unistd::setgroups(&[])?;
-    unistd::setresgid(want_gid, want_gid, want_gid)?;
-    unistd::setresuid(want_uid, want_uid, want_uid)?;
+    unistd::setresgid(gid, gid, gid)?;
+    let want = match unistd::setresuid(nobody, user, nobody) {
+        Ok(()) => [nobody, user, nobody],
+        // In a user namespace that does not know the number.
+        Err(Errno::EINVAL) => {
+            unistd::setresuid(user, user, user)?;
+            [user; 3]
+        }
+        Err(errno) => return Err(errno),
+    };
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     prctl::set_dumpable(false)?;
     let now = unistd::getresuid()?;
-    match [now.real, now.effective, now.saved] == [want_uid; 3] {
+    match [now.real, now.effective, now.saved] == want {
         true => Ok(()),
         false => Err(Errno::EPERM),
     }
