@@ -103,6 +103,9 @@ pub fn run(args: Args) -> Exit {
             if let Some(formerly) = summary.formerly.filter(|former| *former != summary.host) {
                 println!("it was host {formerly} before");
             }
+            if let Some(unread) = &summary.unread {
+                println!("it joined as a new host, what it was before cannot be read: {unread}");
+            }
             println!(
                 "its certificate ends at {} and renews itself",
                 summary.not_after
@@ -126,7 +129,7 @@ fn read_token(from: io::Result<impl Read>, path: &Path) -> Result<Zeroizing<Stri
 
 const fn exit_of(error: &EnrolError) -> Exit {
     match error {
-        EnrolError::User(_) | EnrolError::OldTrust(_) | EnrolError::EvidenceKey(_) => Exit::Config,
+        EnrolError::User(_) | EnrolError::EvidenceKey(_) => Exit::Config,
         EnrolError::File(_) | EnrolError::Unkept(_) => Exit::Io,
         EnrolError::Key(_) | EnrolError::Runtime(_) => Exit::Os,
         EnrolError::Unreachable(_) => Exit::Unavailable,

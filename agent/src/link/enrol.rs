@@ -48,12 +48,14 @@ pub struct Enrolment {
 }
 
 /// What an enrolment came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Summary {
     /// What the control plane calls this host from now on.
     pub host: HostId,
     /// What the host was called before, if it was enrolled already.
     pub formerly: Option<HostId>,
+    /// Why the trust that was there could not be read: then the host joins as a new one.
+    pub unread: Option<TrustError>,
     /// The server that answered.
     pub server: ServerAddress,
     /// When the link's certificate ends; it is renewed long before.
@@ -72,9 +74,6 @@ pub enum EnrolError {
     /// The evidence key could not be read or made; the token was not sent.
     #[error(transparent)]
     EvidenceKey(#[from] KeyFileError),
-    /// The trust that is there cannot be read; the token was not sent.
-    #[error("{0}; or move the file away to enrol as a new host")]
-    OldTrust(TrustError),
     /// The link's key could not be made; the token was not sent.
     #[error("cannot make the link's key: {0}")]
     Key(#[from] rcgen::Error),
@@ -152,9 +151,11 @@ pub fn enrol(enrolment: Enrolment) -> Result<Summary, EnrolError> {
         None
     };
     prepare(&enrolment, owner)?;
-    let formerly = Trust::load(&enrolment.root)
-        .map_err(EnrolError::OldTrust)?
-        .map(|trust| trust.host_id);
+    let (formerly, unread) = match Trust::load(&enrolment.root) {
+        Ok(trust) => (trust.map(|trust| trust.host_id), None),
+        // To enrol again is what cures a broken file.
+        Err(error) => (None, Some(error)),
+    };
     let evidence_key = load_or_create_evidence_key(&enrolment.root)?;
     let link_key = NewKey::generate()?;
     let request = EnrolRequest {
@@ -184,6 +185,7 @@ pub fn enrol(enrolment: Enrolment) -> Result<Summary, EnrolError> {
     Ok(Summary {
         host: joined.trust.host_id,
         formerly,
+        unread,
         server,
         not_after: joined.certified.validity.not_after,
     })

@@ -108,6 +108,21 @@ fn a_host_that_joins_again_keeps_its_evidence_key() {
 }
 
 #[test]
+fn a_broken_trust_file_is_cured_by_joining_again() {
+    let ca = Ca::new();
+    let control = ca.server(today());
+    let host = Host::new();
+    std::fs::write(host.root.join("etc/rescind/trust.toml"), "host-id =").unwrap();
+    let summary = enrol_at(&host, &control, &token(&ca), |line, request| {
+        assert_eq!(request.formerly, None);
+        line.send(enrolled(&ca, &request.csr, today()));
+    })
+    .unwrap();
+    assert!(summary.unread.is_some());
+    assert!(Trust::load(&host.root).unwrap().is_some());
+}
+
+#[test]
 fn the_secret_is_shown_to_nobody_but_the_pinned_ca() {
     let (ca, other) = (Ca::new(), Ca::new());
     for (control, said) in [
