@@ -141,8 +141,8 @@ pub enum BadAnswer {
 
 /// Enrols this host.
 ///
-/// Safe to repeat, also after it was killed half-way: what was there before stays in force until
-/// the last step.
+/// Safe to repeat, also after it was killed half-way: a host that was not enrolled before is not
+/// until the last step.
 pub fn enrol(enrolment: Enrolment) -> Result<Summary, EnrolError> {
     let owner = if effective_uid() == 0 {
         let user = LinkUser::look_up(&enrolment.root)?;
