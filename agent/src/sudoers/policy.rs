@@ -493,7 +493,10 @@ impl<'a> Policy<'a> {
                     if !runas.may(Verdicts::ALLOW) || !time.may(Verdicts::ALLOW) {
                         continue;
                     }
-                    let command = matcher.commands(std::slice::from_ref(&rule.command), line);
+                    let mut command = matcher.commands(std::slice::from_ref(&rule.command), line);
+                    if command != Verdicts::NONE && is_chrooted(matcher, rule) {
+                        command = matcher.doubt(Doubt::Chroot, command.or(Verdicts::NONE));
+                    }
                     if command.may(Verdicts::ALLOW) {
                         ruling.allowing.push(Hit { rule });
                     }
@@ -590,6 +593,16 @@ impl<'a> Policy<'a> {
             span,
         }
     }
+}
+
+/// Commands are then those of another root directory, and root is only root in there.
+fn is_chrooted(matcher: &Matcher<'_>, rule: &Rule) -> bool {
+    let chroot = rule
+        .options
+        .chroot
+        .as_ref()
+        .or(matcher.settings.runchroot.as_ref());
+    chroot.is_some_and(|dir| dir != b"*")
 }
 
 fn asks_nothing(matcher: &Matcher<'_>, who: &Subject, rule: &Rule, authenticate: bool) -> bool {
@@ -700,6 +713,7 @@ mod tests {
             "alice ALL=NOTAFTER=20240101000000Z ALL\n",
             "alice ALL=NOTBEFORE=20250101000000Z ALL\n",
             "alice ALL=/usr/bin/id, /bin/cat /etc/motd\n",
+            "alice ALL=CHROOT=/srv /usr/bin/id\n",
             "# alice ALL=ALL\n",
             "alice ALL=ALL \\",
         ] {
@@ -760,6 +774,10 @@ mod tests {
         check(
             "alice 10.0.0.0/8=ALL\n",
             "unknown (whether this host has the address 10.0.0.0/8 is not known) /etc/sudoers:1 may run any command as root, with its own password",
+        );
+        check(
+            "alice ALL=CHROOT=/srv ALL\n",
+            "unknown (the command runs under another root directory) /etc/sudoers:1 may run any command as root, with its own password",
         );
         let files = Files::sudoers("@include a\n")
             .without("/etc/a", ReadProblem::Other("i/o error".into()));

@@ -24,6 +24,8 @@ pub struct Settings {
     pub root_sudo: bool,
     /// Members are not asked for a password.
     pub exempt_group: Option<Vec<u8>>,
+    /// Commands run under this root directory.
+    pub runchroot: Option<Vec<u8>>,
     /// As whom a rule without a runas list runs.
     pub runas_default: Vec<u8>,
     /// Netgroups count.
@@ -50,6 +52,7 @@ impl std::default::Default for Settings {
             requiretty: false,
             root_sudo: true,
             exempt_group: None,
+            runchroot: None,
             runas_default: b"root".to_vec(),
             use_netgroups: true,
             group_plugin: None,
@@ -95,6 +98,7 @@ impl Settings {
             b"case_insensitive_user" => &mut self.case_insensitive_user,
             b"case_insensitive_group" => &mut self.case_insensitive_group,
             b"exempt_group" => return set(&mut self.exempt_group, text),
+            b"runchroot" => return set(&mut self.runchroot, text),
             b"group_plugin" => return set(&mut self.group_plugin, text),
             b"runas_default" => {
                 if let Some(Some(name)) = text {

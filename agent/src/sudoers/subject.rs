@@ -96,6 +96,9 @@ pub enum Doubt {
     /// A digest, a regular expression or a pattern that has to be held against a file.
     #[error("whether the command {} is meant is not known", show(.0))]
     Command(Vec<u8>),
+    /// `CHROOT=` or `runchroot`.
+    #[error("the command runs under another root directory")]
+    Chroot,
     /// A policy file that could not be read.
     #[error("{path} could not be read: {reason}", path = .path.display())]
     Unread {
