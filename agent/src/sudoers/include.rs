@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::files::{DEPTH_MAX, Dialect, ReadProblem};
-use super::lexer::Lexer;
+use super::source::Sources;
 use super::tree::{FindingKind, Span};
 
 /// Whether sudo went on into the included file, or sees nothing wrong with there being none.
@@ -17,57 +17,57 @@ pub(super) enum Included {
 }
 
 /// Opens the file after `@include`.
-pub(super) fn file(lexer: &mut Lexer<'_>, written: &[u8], host: &[u8], at: Span) -> Included {
-    let Some(paths) = expand(lexer, written, host) else {
+pub(super) fn file(sources: &mut Sources<'_>, written: &[u8], host: &[u8], at: Span) -> Included {
+    let Some(paths) = expand(sources, written, host) else {
         return Included::Failed;
     };
-    if is_too_deep(lexer, at) {
+    if is_too_deep(sources, at) {
         return Included::Failed;
     }
     let mut missing = None;
     for path in paths {
-        match lexer.open(&path, VecDeque::new()) {
+        match sources.open(&path, VecDeque::new()) {
             Ok(()) => return Included::Fine,
             Err((ReadProblem::Missing, _)) => {
                 missing.get_or_insert(path);
             }
             Err((problem, _)) => {
-                lexer.not_included(Some(at), &path, problem);
+                sources.not_included(Some(at), &path, problem);
                 return Included::Failed;
             }
         }
     }
     if let Some(path) = missing {
-        lexer.not_included(Some(at), &path, ReadProblem::Missing);
+        sources.not_included(Some(at), &path, ReadProblem::Missing);
     }
     Included::Failed
 }
 
 /// Opens the files of the directory after `@includedir`: by name, without those whose name has a
 /// dot or ends in a tilde. A directory that is missing or unsafe is no error to sudo.
-pub(super) fn dir(lexer: &mut Lexer<'_>, written: &[u8], host: &[u8], at: Span) -> Included {
-    let Some(dirs) = expand(lexer, written, host) else {
+pub(super) fn dir(sources: &mut Sources<'_>, written: &[u8], host: &[u8], at: Span) -> Included {
+    let Some(dirs) = expand(sources, written, host) else {
         return Included::Failed;
     };
-    if is_too_deep(lexer, at) {
+    if is_too_deep(sources, at) {
         return Included::Failed;
     }
     for dir in dirs {
-        let names = match lexer.reader().list(&dir) {
+        let names = match sources.reader().list(&dir) {
             Ok(names) => names,
             Err(ReadProblem::Missing) => continue,
             Err(problem) => {
-                lexer.not_included(Some(at), &dir, problem);
+                sources.not_included(Some(at), &dir, problem);
                 return Included::Fine;
             }
         };
-        let mut files = in_force(lexer, &dir, names, at);
+        let mut files = in_force(sources, &dir, names, at);
         while let Some(path) = files.pop_front() {
-            match lexer.open(&path, std::mem::take(&mut files)) {
+            match sources.open(&path, std::mem::take(&mut files)) {
                 Ok(()) => return Included::Fine,
                 Err((problem, rest)) => {
                     files = rest;
-                    lexer.not_included(Some(at), &path, problem);
+                    sources.not_included(Some(at), &path, problem);
                 }
             }
         }
@@ -76,16 +76,16 @@ pub(super) fn dir(lexer: &mut Lexer<'_>, written: &[u8], host: &[u8], at: Span) 
     Included::Fine
 }
 
-fn is_too_deep(lexer: &mut Lexer<'_>, at: Span) -> bool {
-    let deep = lexer.depth() > DEPTH_MAX;
+fn is_too_deep(sources: &mut Sources<'_>, at: Span) -> bool {
+    let deep = sources.depth() > DEPTH_MAX;
     if deep {
-        lexer.finding(Some(at), FindingKind::TooDeep);
+        sources.finding(Some(at), FindingKind::TooDeep);
     }
     deep
 }
 
 fn in_force(
-    lexer: &mut Lexer<'_>,
+    sources: &mut Sources<'_>,
     dir: &Path,
     mut names: Vec<OsString>,
     at: Span,
@@ -99,9 +99,9 @@ fn in_force(
         ));
         match name.as_bytes() {
             [] | [b'.', ..] => {}
-            [.., b'~'] => lexer.finding(Some(at), FindingKind::NameIgnored { path }),
+            [.., b'~'] => sources.finding(Some(at), FindingKind::NameIgnored { path }),
             bytes if bytes.contains(&b'.') => {
-                lexer.finding(Some(at), FindingKind::NameIgnored { path });
+                sources.finding(Some(at), FindingKind::NameIgnored { path });
             }
             _ => files.push_back(path),
         }
@@ -111,7 +111,7 @@ fn in_force(
 
 /// The paths to try, in order: `%h` is the short host name, a relative path lies beside the
 /// including file. `None` for a path that is empty.
-fn expand(lexer: &Lexer<'_>, written: &[u8], host: &[u8]) -> Option<Vec<PathBuf>> {
+fn expand(sources: &Sources<'_>, written: &[u8], host: &[u8]) -> Option<Vec<PathBuf>> {
     let bare = match written {
         [b'"', inside @ .., b'"'] => inside,
         plain => plain,
@@ -119,10 +119,10 @@ fn expand(lexer: &Lexer<'_>, written: &[u8], host: &[u8]) -> Option<Vec<PathBuf>
     if bare.is_empty() {
         return None;
     }
-    let search = lexer.dialect.includes_are_search_paths();
+    let search = sources.dialect.includes_are_search_paths();
     let mut path = Vec::new();
     if bare[0] != b'/' {
-        let current = lexer.current_path().as_os_str().as_bytes();
+        let current = sources.current_path().as_os_str().as_bytes();
         let dir = current
             .iter()
             .rposition(|c| *c == b'/')
@@ -132,7 +132,7 @@ fn expand(lexer: &Lexer<'_>, written: &[u8], host: &[u8]) -> Option<Vec<PathBuf>
     let mut rest = bare;
     while let Some((&c, after)) = rest.split_first() {
         if c == b'%' && after.first() == Some(&b'h') {
-            path.extend(host_in_path(host, lexer.dialect));
+            path.extend(host_in_path(host, sources.dialect));
             rest = &after[1..];
         } else {
             path.push(c);

@@ -13,7 +13,7 @@
 pub mod files;
 /// What `@include` and `@includedir` name.
 mod include;
-/// Tokens, and the stack of included files they come from.
+/// Tokens of a policy, file after file.
 mod lexer;
 /// Statements, and sudo's way of going on after a bad line.
 mod parser;
@@ -21,8 +21,14 @@ mod parser;
 mod patterns;
 /// The right half of a user specification: hosts, runas, options, tags, commands.
 mod privileges;
+/// The scanner's tables: which patterns hold in which state, and which of them wins.
+mod scan;
+/// The files of a policy, open on top of each other, and where in them the scanner is.
+mod source;
 /// `NOTBEFORE`, `NOTAFTER` and `TIMEOUT` values.
 mod times;
+/// What the grammar sees.
+mod tokens;
 /// The policy as a tree, with the place of every part.
 pub mod tree;
 /// Words with their escapes undone.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use super::files::{Dialect, ReadProblem, SudoersFiles};
 use super::include::{self, Included};
-use super::lexer::{Lexer, Tok, Token};
+use super::lexer::Lexer;
+use super::source::Sources;
+use super::tokens::{Tok, Token};
 use super::tree::{
     Alias, AliasKind, Default, FindingKind, Member, Refused, Scope, Span, Sudoers, Unread,
     UserSpec, Value, What,
@@ -19,32 +21,32 @@ use super::tree::{
 /// Reads a policy with everything it includes. `host` is the short host name, for `%h`.
 #[must_use]
 pub fn parse(reader: &dyn SudoersFiles, main: &Path, host: &[u8], dialect: Dialect) -> Sudoers {
-    let mut lexer = Lexer::new(reader, dialect);
+    let mut sources = Sources::new(reader, dialect);
     let mut policy = Sudoers::default();
-    match lexer.open(main, std::collections::VecDeque::new()) {
+    match sources.open(main, std::collections::VecDeque::new()) {
         Ok(()) => {
             let mut parser = Parser {
-                lexer,
+                lexer: Lexer::new(sources),
                 ahead: None,
                 policy,
                 host,
             };
             parser.file();
-            lexer = parser.lexer;
+            sources = parser.lexer.sources;
             policy = parser.policy;
         }
         Err((ReadProblem::Missing, _)) => policy.refused = Some(Refused::Missing),
         Err((ReadProblem::Refused(reason), _)) => policy.refused = Some(Refused::Unsafe(reason)),
         Err((ReadProblem::Other(reason), _)) => {
-            lexer.unread.push(Unread {
+            sources.unread.push(Unread {
                 path: main.to_owned(),
                 reason,
             });
         }
     }
-    policy.files = lexer.files;
-    policy.findings = lexer.findings;
-    policy.unread = lexer.unread;
+    policy.files = sources.files;
+    policy.findings = sources.findings;
+    policy.unread = sources.unread;
     policy
 }
 
@@ -96,6 +98,7 @@ impl Parser<'_> {
                         None => why,
                     };
                     self.lexer
+                        .sources
                         .finding(Some(start.to(end)), FindingKind::LineIgnored(why));
                     return token.tok == Tok::Newline;
                 }
@@ -167,7 +170,9 @@ impl Parser<'_> {
         let (path, span) = self.word("an include without a path")?;
         let at = keyword.to(span);
         if !self.accept(&Tok::Newline) {
-            self.lexer.finding(Some(at), FindingKind::TrailingText);
+            self.lexer
+                .sources
+                .finding(Some(at), FindingKind::TrailingText);
             loop {
                 match self.take().tok {
                     Tok::Newline => break,
@@ -181,14 +186,16 @@ impl Parser<'_> {
         }
         let host = self.host;
         let included = if is_dir {
-            include::dir(&mut self.lexer, &path, host, at)
+            include::dir(&mut self.lexer.sources, &path, host, at)
         } else {
-            include::file(&mut self.lexer, &path, host, at)
+            include::file(&mut self.lexer.sources, &path, host, at)
         };
-        if included == Included::Failed && self.lexer.dialect.failed_include_costs_a_line() {
+        if included == Included::Failed && self.lexer.sources.dialect.failed_include_costs_a_line()
+        {
             let next = self.peek().span;
             if self.peek().tok != Tok::Eof && self.peek().tok != Tok::Newline {
                 self.lexer
+                    .sources
                     .finding(Some(next), FindingKind::LineAfterFailedInclude);
             }
             loop {
@@ -309,7 +316,9 @@ impl Parser<'_> {
                 Ok(privilege) => privileges.push(privilege),
                 // The half before the colon stands, if the line goes on as if nothing had been here.
                 Err(SyntaxError(why)) => {
-                    self.lexer.finding(Some(at), FindingKind::PartIgnored(why));
+                    self.lexer
+                        .sources
+                        .finding(Some(at), FindingKind::PartIgnored(why));
                 }
             }
         }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::lexer::{OptionName, TagName, Tok};
 use super::parser::{Parser, SyntaxError};
 use super::times;
+use super::tokens::{OptionName, TagName, Tok};
 use super::tree::{
     Command, Digest, Member, Options, Privilege, Rule, Runas, Setenv, Span, Tags, What,
 };
@@ -81,6 +81,7 @@ impl Parser<'_> {
                 let groups = Some(self.group_list()?);
                 let users = self
                     .lexer
+                    .sources
                     .dialect
                     .group_only_runas_is_myself()
                     .then(|| myself(at));
@@ -172,9 +173,10 @@ impl Parser<'_> {
                     digests,
                 })
             }
-            Tok::Word(word) => {
+            // The word is part of the grammar only where `list` is; elsewhere it stays ahead.
+            Tok::Word(word) if self.lexer.sources.dialect.has_list_command() => {
                 self.take();
-                if word != b"list" || !self.lexer.dialect.has_list_command() {
+                if word != b"list" {
                     return Err(SyntaxError("a command needs its full path"));
                 }
                 let command = Command {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rescind_agent::host::account::GroupRef;
 use rescind_agent::sudoers::policy::{CommandLine, Decision};
-use rescind_agent::sudoers::tree::{FindingKind, Sudoers, What};
+use rescind_agent::sudoers::tree::{FindingKind, Rule, Sudoers, What};
 use rescind_agent::sudoers::{Dialect, HostNames, Policy, ReadProblem, Subject, SudoersFiles};
 
 use super::generate::{Ask, LISTED, Tree, USERS};
@@ -172,21 +172,14 @@ fn compare_decision(
     allowed: bool,
     counts: &mut Counts,
 ) -> Result<(), String> {
-    // sudo takes root, who asks here, for the one that `()` means.
-    let myself = |rule: &rescind_agent::sudoers::tree::Rule| {
-        let users = rule
-            .runas
-            .as_deref()
-            .and_then(|runas| runas.users.as_deref());
-        users.is_some_and(|users| users.iter().any(|user| user.what == What::Myself))
-    };
-    let mut rules = evaluator
+    if evaluator
         .sudoers
         .specs
         .iter()
-        .flat_map(|s| &s.privileges)
-        .flat_map(|p| &p.rules);
-    if rules.any(myself) {
+        .flat_map(|spec| &spec.privileges)
+        .flat_map(|privilege| &privilege.rules)
+        .any(blinds_sudo_l)
+    {
         return Ok(());
     }
     let args = if ask.args.is_empty() {
@@ -214,6 +207,17 @@ fn compare_decision(
     } else {
         Err(format!("{ask:?}\n  theirs {allowed}\n  ours   {ours:?}"))
     }
+}
+
+/// Rules that `sudo -l command` judges differently from `sudo command`: it takes root, who asks here, for
+/// the one that `()` means, and forgets what it was asked after a `CHROOT=` whose directory is missing.
+fn blinds_sudo_l(rule: &Rule) -> bool {
+    let users = rule
+        .runas
+        .as_deref()
+        .and_then(|runas| runas.users.as_deref());
+    let myself = users.is_some_and(|users| users.iter().any(|user| user.what == What::Myself));
+    myself || rule.options.chroot.is_some()
 }
 
 fn subject(name: &str) -> Subject {

@@ -30,8 +30,10 @@ pub struct Ask {
     pub args: &'static [&'static str],
 }
 
+type User = (&'static str, u32, &'static [(&'static str, u32)]);
+
 /// Accounts of the hosts: name, uid, and groups with the primary one first.
-pub const USERS: [(&str, u32, &[(&str, u32)]); 6] = [
+pub const USERS: [User; 6] = [
     ("alice", 1000, &[("alice", 1000), ("adm", 4), ("ops", 2000)]),
     ("bob", 1001, &[("users", 100), ("sudo", 27)]),
     ("carol", 1002, &[("ops", 2000)]),
@@ -96,8 +98,10 @@ pub fn tree(seed: u64, dialect: Dialect) -> Tree {
         dialect,
         unique: 0,
         netgroups: false,
+        tame: false,
     };
     maker.netgroups = maker.random.chance(5);
+    maker.tame = maker.random.chance(50);
     let mut files = BTreeMap::new();
     let mut main = Vec::new();
     if maker.random.chance(45) {
@@ -134,23 +138,20 @@ pub fn tree(seed: u64, dialect: Dialect) -> Tree {
         main.extend(format!("{keyword} {written}\n").into_bytes());
     }
     let mut text = maker.text(8);
-    // The includes go somewhere between the lines.
-    let lines = text.iter().filter(|c| **c == b'\n').count();
-    let at = maker.random.below(lines + 1);
-    let split = text
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| **c == b'\n')
-        .map(|(i, _)| i + 1)
-        .nth(at)
-        .unwrap_or(0);
+    // The includes go somewhere between the lines, now and then between the halves of one.
+    let splits: Vec<usize> = (1..=text.len())
+        .filter(|at| text[at - 1] == b'\n')
+        .filter(|at| *at < 2 || text[at - 2] != b'\\' || (!maker.tame && maker.random.chance(5)))
+        .chain([0])
+        .collect();
+    let split = splits[maker.random.below(splits.len())];
     text.splice(split..split, main);
     if maker.random.chance(10) {
         while text.last() == Some(&b'\n') {
             text.pop();
         }
     }
-    if maker.random.chance(30) {
+    if !maker.tame && maker.random.chance(50) {
         maker.spoil(&mut text);
     }
     files.insert(
@@ -169,11 +170,13 @@ struct Maker {
     dialect: Dialect,
     unique: u32,
     netgroups: bool,
+    /// Nothing broken, and mostly names that exist.
+    tame: bool,
 }
 
 impl Maker {
     fn file(&mut self, mut bytes: Vec<u8>) -> File {
-        if self.random.chance(12) {
+        if !self.tame && self.random.chance(20) {
             self.spoil(&mut bytes);
         }
         let mode = if self.random.chance(6) { 0o446 } else { 0o440 };
@@ -187,7 +190,14 @@ impl Maker {
                 .random
                 .pick(&["root", "root", "root", "www-data", "bob"]),
             path: self.random.pick(&PATHS),
-            args: [&[][..], &[], &["-u"], &["a", "b"], &["/etc/x,y"]][self.random.below(5)],
+            args: [
+                &[][..],
+                &[],
+                &["-u"],
+                &["a", "b"],
+                &["/etc/x,y", "*", "x=:"],
+                &["a", "/etc/motd"],
+            ][self.random.below(6)],
         }
     }
 
@@ -204,7 +214,11 @@ impl Maker {
                 _ => self.rule(),
             };
             let line = self.spaced(&line);
-            let end = if self.random.chance(1) { "\r\n" } else { "\n" };
+            let end = if !self.tame && self.random.chance(2) {
+                "\r\n"
+            } else {
+                "\n"
+            };
             text.extend(line.into_bytes());
             text.extend(end.as_bytes());
         }
@@ -225,7 +239,9 @@ impl Maker {
             }
         }
         if self.random.chance(8) {
-            out += self.random.pick(&[" # why", "# x ALL=ALL", " ", " \\\n"]);
+            out += self.random.pick(&[" # why", "# x ALL=ALL", " "]);
+        } else if !self.tame && self.random.chance(1) {
+            out += " \\\n";
         }
         out
     }
@@ -255,7 +271,7 @@ impl Maker {
     }
 
     fn user(&mut self) -> String {
-        match self.random.below(20) {
+        match self.random.below(if self.tame { 13 } else { 20 }) {
             0..=5 => self
                 .random
                 .pick(&["alice", "bob", "carol", "Dave", "dave", "ALICE"])
@@ -270,7 +286,7 @@ impl Maker {
                 .to_owned(),
             10 => self
                 .random
-                .pick(&["%#2000", "%#27", "%#4", "%:#27", "%#x"])
+                .pick(&["%#2000", "%#27", "%#4", "%:#27"])
                 .to_owned(),
             11 | 12 => "ALL".into(),
             13 => self
@@ -291,7 +307,7 @@ impl Maker {
     }
 
     fn host(&mut self) -> String {
-        match self.random.below(16) {
+        match self.random.below(if self.tame { 10 } else { 16 }) {
             0..=6 => "ALL".into(),
             7 | 8 => self
                 .random
@@ -357,7 +373,7 @@ impl Maker {
             12 => format!("{} -u", self.random.pick(&PATHS)),
             13 => format!("{} \"\"", self.random.pick(&PATHS)),
             14 => format!("{} \\\n  a  *", self.random.pick(&PATHS)),
-            15 => format!("{} /etc/x\\,y \\* =\\:", self.random.pick(&PATHS)),
+            15 => format!("{} /etc/x\\,y \\* x=\\:", self.random.pick(&PATHS)),
             16 => self
                 .random
                 .pick(&["/usr/bin/", "/usr/sbin/", "/usr/local/bin/"])
@@ -381,7 +397,7 @@ impl Maker {
                     "/opt/with\\ space",
                     "/opt/a\\,b\\:c\\=d",
                     "/opt/\\#x",
-                    "/opt/x\\*y",
+                    if self.tame { "/opt/x*y" } else { "/opt/x\\*y" },
                 ])
                 .to_owned(),
             20 if regexes => self

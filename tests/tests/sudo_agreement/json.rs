@@ -131,13 +131,9 @@ impl Ours<'_> {
     ) {
         for member in members {
             let negated = negated != member.negated;
+            let old = self.dialect < Dialect::Sudo1_9_16;
             let What::Alias(name) = &member.what else {
-                out.push(object(
-                    &member.what,
-                    words,
-                    negated,
-                    self.dialect == Dialect::Sudo1_9_5,
-                ));
+                out.push(object(&member.what, words, negated, old));
                 continue;
             };
             let kind = match words {
@@ -146,7 +142,6 @@ impl Ours<'_> {
                 Words::Host => AliasKind::Host,
                 Words::Command => AliasKind::Command,
             };
-            let old = self.dialect < Dialect::Sudo1_9_16;
             match self.policy.aliases.get(&(kind, name.clone())) {
                 Some(alias) if !within.contains(name) => {
                     within.push(name.clone());
@@ -373,7 +368,7 @@ fn command_object(command: &Command, negated: bool, old: bool) -> Json {
             .collect();
         match digests.len() {
             0 => {}
-            // The oldest version writes the same key again and again.
+            // Old versions write the same key again and again.
             n if n == 1 || old => {
                 out.insert(kind.word().into(), digests[n - 1].clone());
             }
