@@ -24,6 +24,8 @@ pub struct Counts {
     decisions: usize,
     allowed: usize,
     unknown: usize,
+    runs: usize,
+    ran: usize,
 }
 
 impl fmt::Display for Counts {
@@ -31,14 +33,16 @@ impl fmt::Display for Counts {
         write!(
             f,
             "{} of them with errors; {} privileges as JSON, {} listings with {} rules, {} decisions \
-             ({} allowed, {} unknown to us)",
+             ({} allowed, {} unknown to us), {} commands run ({} without a password)",
             self.broken,
             self.privileges,
             self.listings,
             self.rules,
             self.decisions,
             self.allowed,
-            self.unknown
+            self.unknown,
+            self.runs,
+            self.ran
         )
     }
 }
@@ -73,7 +77,8 @@ pub fn compare(
         other_sources: &[],
         now_unix: i64::try_from(now).expect("before the end"),
     };
-    for (user, output) in LISTED.iter().zip(&theirs.listings) {
+    let told = if tree.personal { 0 } else { usize::MAX };
+    for (user, output) in LISTED.iter().zip(&theirs.listings).take(told) {
         let (grants, _) = evaluator.grants(&subject(user));
         let ours = listing::ours(&grants, user, dialect);
         let listed = listing::theirs(output);
@@ -86,8 +91,11 @@ pub fn compare(
         counts.listings += 1;
         counts.rules += grants.len();
     }
-    for (ask, allowed) in tree.asks.iter().zip(&theirs.allowed) {
+    for (ask, allowed) in tree.asks.iter().zip(&theirs.allowed).take(told) {
         compare_decision(&evaluator, ask, *allowed, counts)?;
+    }
+    for (run, ran) in tree.runs.iter().zip(&theirs.ran) {
+        compare_run(&evaluator, run, *ran, counts).map_err(|why| why + "\n" + &theirs.errors)?;
     }
     Ok(())
 }
@@ -206,6 +214,49 @@ fn compare_decision(
         Ok(())
     } else {
         Err(format!("{ask:?}\n  theirs {allowed}\n  ours   {ours:?}"))
+    }
+}
+
+/// Whether the command went through without a password, as the rule we found says.
+fn compare_run(
+    evaluator: &Policy<'_>,
+    run: &Ask,
+    ran: bool,
+    counts: &mut Counts,
+) -> Result<(), String> {
+    let args = if run.args.is_empty() {
+        None
+    } else {
+        Some(run.args.join(" ").into_bytes())
+    };
+    let line = CommandLine::Exactly {
+        path: run.path.as_bytes().to_vec(),
+        args,
+    };
+    let ours = evaluator.decide(&subject(run.user), &subject(run.target), &line);
+    let expected = match &ours {
+        Decision::Allowed { source, nopasswd } => {
+            let mut rules = evaluator
+                .sudoers
+                .specs
+                .iter()
+                .flat_map(|s| &s.privileges)
+                .flat_map(|p| &p.rules);
+            // The directory does not exist, so sudo gives up after it has allowed the command.
+            if rules.any(|rule| rule.span == source.span && rule.options.cwd.is_some()) {
+                return Ok(());
+            }
+            *nopasswd
+        }
+        Decision::Denied { .. } => false,
+        Decision::Unknown { .. } => return Ok(()),
+    };
+    counts.runs += 1;
+    counts.ran += usize::from(ran);
+    if ran == expected {
+        Ok(())
+    } else {
+        Err(format!("{run:?}\n  ran  {ran}\n  ours {ours:?}"))
     }
 }
 

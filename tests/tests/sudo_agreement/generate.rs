@@ -14,6 +14,10 @@ pub struct Tree {
     pub files: BTreeMap<String, File>,
     /// Command lines for `sudo -l`.
     pub asks: Vec<Ask>,
+    /// Command lines to run for real, by users who know no password.
+    pub runs: Vec<Ask>,
+    /// Settings of single users decide who may do what, which `sudo -l -U` takes from the wrong user.
+    pub personal: bool,
 }
 
 pub struct File {
@@ -99,9 +103,11 @@ pub fn tree(seed: u64, dialect: Dialect) -> Tree {
         unique: 0,
         netgroups: false,
         tame: false,
+        personal: false,
     };
     maker.netgroups = maker.random.chance(5);
     maker.tame = maker.random.chance(50);
+    maker.personal = maker.random.chance(8);
     let mut files = BTreeMap::new();
     let mut main = Vec::new();
     if maker.random.chance(45) {
@@ -162,7 +168,14 @@ pub fn tree(seed: u64, dialect: Dialect) -> Tree {
         },
     );
     let asks = (0..6).map(|_| maker.ask()).collect();
-    Tree { seed, files, asks }
+    let runs = (0..5).map(|_| maker.run()).collect();
+    Tree {
+        seed,
+        files,
+        asks,
+        runs,
+        personal: maker.personal,
+    }
 }
 
 struct Maker {
@@ -172,6 +185,8 @@ struct Maker {
     netgroups: bool,
     /// Nothing broken, and mostly names that exist.
     tame: bool,
+    /// Settings of single users decide who may do what.
+    personal: bool,
 }
 
 impl Maker {
@@ -201,6 +216,24 @@ impl Maker {
         }
     }
 
+    fn run(&mut self) -> Ask {
+        let (path, args) = [
+            ("/usr/bin/id", &[][..]),
+            ("/usr/bin/id", &["-u"][..]),
+            ("/usr/bin/env", &[][..]),
+        ][self.random.below(3)];
+        Ask {
+            user: self
+                .random
+                .pick(&["alice", "alice", "bob", "carol", "Dave", "root"]),
+            target: self
+                .random
+                .pick(&["root", "root", "root", "www-data", "bob", "alice"]),
+            path,
+            args,
+        }
+    }
+
     fn text(&mut self, lines_max: usize) -> Vec<u8> {
         let mut text = Vec::new();
         for _ in 0..=self.random.below(lines_max) {
@@ -211,6 +244,7 @@ impl Maker {
                     .random
                     .pick(&["# a comment \\", "#", "", "   ", "#-x", "#include", "\t# x"])
                     .to_owned(),
+                9 if !self.tame => self.soup(),
                 _ => self.rule(),
             };
             let line = self.spaced(&line);
@@ -459,6 +493,9 @@ impl Maker {
             };
         }
         let mut tags = String::new();
+        if self.random.chance(12) {
+            tags += "NOPASSWD:~";
+        }
         while self.random.chance(22) {
             tags += self.random.pick(&[
                 "NOPASSWD:~",
@@ -532,7 +569,8 @@ impl Maker {
             "exempt_group=ops",
         ];
         // `sudo -l -U` looks at the settings of the one who asks, not of the one it is asked about; so
-        // settings that decide who may do what are for everybody.
+        // settings that decide who may do what are for everybody, or only
+        // tried out.
         let deciding = [
             "runas_default=www-data",
             "runas_default~=~\"bob\"",
@@ -540,13 +578,90 @@ impl Maker {
             "!case_insensitive_group",
             "match_group_by_gid",
         ];
-        let everybody = bound.is_empty() && self.random.chance(40);
-        let settings = if everybody {
+        let may_decide = bound.is_empty() || (self.personal && bound.starts_with(':'));
+        let settings = if may_decide && self.random.chance(40) {
             self.random.pick(&deciding)
         } else {
             self.random.pick(&free)
         };
         format!("Defaults{bound}\t{settings}")
+    }
+
+    /// Tokens in any order, after a beginning that makes sense.
+    fn soup(&mut self) -> String {
+        const TOKENS: [&str; 44] = [
+            ",",
+            ":",
+            "=",
+            "!",
+            "(",
+            ")",
+            "ALL",
+            "A",
+            "OPS",
+            "alice",
+            "bob",
+            "/usr/bin/id",
+            "/usr/bin/env -u",
+            "#1000",
+            "%ops",
+            "+ng",
+            "10.0.0.1",
+            "fe80::1",
+            "NOPASSWD:",
+            "EXEC:",
+            "CWD=/x",
+            "CWD",
+            "TIMEOUT=5",
+            "TIMEOUT=x",
+            "NOTAFTER=2",
+            "ROLE=a",
+            "TYPE",
+            "PRIVS=a",
+            "APPARMOR_PROFILE=p",
+            "sha224:",
+            GOOD_DIGEST,
+            "sudoedit",
+            "sudoedit /a",
+            "list",
+            "\"x y\"",
+            "\"\"",
+            "^/a$",
+            "/usr/bin/tee ^a",
+            "/usr/bin/",
+            "Defaults",
+            "@include",
+            "User_Alias",
+            "=ALL",
+            ": ALL=ALL",
+        ];
+        let mut line = self
+            .random
+            .pick(&[
+                "",
+                "alice ",
+                "alice ALL=",
+                "alice ALL=ALL~,~",
+                "alice ALL=ALL~:~",
+                "ALL ALL=(root",
+                "User_Alias A=alice~:~",
+                "Cmnd_Alias ",
+                "Host_Alias B~=~ALL ",
+                "Defaults ",
+                "Defaults:",
+                "alice ALL=ALL~:~ALL=",
+            ])
+            .to_owned();
+        for _ in 0..=self.random.below(6) {
+            line += self.random.pick(&TOKENS);
+            line += self.random.pick(&["~", "", " "]);
+        }
+        if self.random.chance(30) {
+            line += self
+                .random
+                .pick(&[" : ALL=ALL", ": web1=/usr/bin/id", "= ALL", ",ALL"]);
+        }
+        line
     }
 
     /// A few bytes too many or too few.

@@ -17,6 +17,8 @@ pub struct Verdict {
     pub listings: Vec<Vec<u8>>,
     /// Whether each of the tree's asks was allowed.
     pub allowed: Vec<bool>,
+    /// Whether each of the tree's runs went through.
+    pub ran: Vec<bool>,
     /// What was written to standard error, for reading.
     pub errors: String,
 }
@@ -38,6 +40,9 @@ pub fn ask(release: &str, trees: &[Tree]) -> Vec<Verdict> {
             "--mount",
             "--uts",
             "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
             "--propagation",
             "private",
             "sh",
@@ -70,6 +75,8 @@ cat "$2/passwd" >> etc/passwd
 cat "$2/group" >> etc/group
 sed -i 's/^adm:.*/adm:x:4:alice/; s/^sudo:.*/sudo:x:27:bob/; s/^tape:.*/tape:x:26:Dave/' etc/group
 echo '127.0.1.1 web1.example.org web1' > etc/hosts
+sed 's/\([^:]*\).*/\1:*:19000:0:99999:7:::/' "$2/passwd" >> etc/shadow
+mount -t proc none proc
 mkdir cases
 mount --bind "$2/cases" cases
 exec chroot . sh /cases/inside.sh
@@ -120,6 +127,20 @@ fn write_cases(work: &Path, trees: &[Tree]) {
                 args.join(" ")
             );
         }
+        for (i, run) in tree.runs.iter().enumerate() {
+            let (_, uid, groups) = USERS
+                .iter()
+                .find(|(name, ..)| *name == run.user)
+                .expect("a user of the hosts");
+            asks += &format!(
+                "setpriv --reuid={uid} --regid={} --init-groups sudo -n -u {} {} {} >/dev/null </dev/null; \
+                 echo $? >{n}/run{i}\n",
+                groups[0].1,
+                run.target,
+                run.path,
+                run.args.join(" ")
+            );
+        }
         fs::write(case.join("asks"), asks).expect("asks");
     }
     fs::write(work.join("cases/inside.sh"), INSIDE).expect("script");
@@ -134,6 +155,9 @@ fn read(case: &Path, tree: &Tree) -> Verdict {
             .collect(),
         allowed: (0..tree.asks.len())
             .map(|i| bytes(format!("ask{i}")) == b"0\n")
+            .collect(),
+        ran: (0..tree.runs.len())
+            .map(|i| bytes(format!("run{i}")) == b"0\n")
             .collect(),
         errors: String::from_utf8_lossy(&bytes("errors".into())).into_owned(),
     }
