@@ -153,16 +153,19 @@ pub enum PasswordOf {
     RunasDefault,
 }
 
-/// The rule that answered, if one did, among those that may have.
+/// The rules that may be the one sudo takes, last in the policy first; with nothing unknown, one.
 struct Ruling<'a> {
-    allowing: Vec<Hit<'a>>,
-    forbidding: Vec<Hit<'a>>,
+    allowing: Vec<&'a Rule>,
+    forbidding: Vec<&'a Rule>,
+    /// None of them may be.
     nothing: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Hit<'a> {
-    rule: &'a Rule,
+impl Ruling<'_> {
+    /// Whatever turns out, the command is allowed.
+    fn is_allowed(&self) -> bool {
+        !self.allowing.is_empty() && self.forbidding.is_empty() && !self.nothing
+    }
 }
 
 impl<'a> Policy<'a> {
@@ -266,7 +269,7 @@ impl<'a> Policy<'a> {
                 Some(std::slice::from_ref(&rule.command)),
                 AliasKind::Command,
             ),
-            nopasswd: asks_nothing(matcher, who, rule, matcher.settings.authenticate),
+            nopasswd: asks_nothing(matcher, &matcher.settings, who, self.root, rule),
             certain,
         }
     }
@@ -303,31 +306,28 @@ impl<'a> Policy<'a> {
 
     /// Whether `who` may run a command as `target`.
     pub fn decide(&self, who: &Subject, target: &Subject, line: &CommandLine) -> Decision {
-        let mut matcher = self.matcher(who);
+        let matcher = self.matcher(who);
         let ruling = self.ruling(&matcher, who, target, line);
         let mut why = matcher.take_doubts();
         why.extend(self.standing_doubts());
-        let may_allow = ruling
-            .allowing
-            .first()
-            .map(|hit| self.source(hit.rule.span));
-        let may_forbid = ruling
-            .forbidding
-            .first()
-            .map(|hit| self.source(hit.rule.span));
-        let could_be_elsewhere = self.standing_doubts().next().is_some();
-        match (&may_allow, &may_forbid) {
-            (Some(source), None) if !ruling.nothing && !could_be_elsewhere => {
-                let rule = ruling.allowing[0].rule;
-                let nopasswd = self.nopasswd(&mut matcher, who, target, line, rule);
-                Decision::Allowed {
-                    source: source.clone(),
-                    nopasswd,
-                }
+        let elsewhere = self.standing_doubts().next().is_some();
+        let Some(certain) = ruling.allowing.last().copied() else {
+            let source = ruling.forbidding.first().map(|rule| self.source(rule.span));
+            return if elsewhere {
+                Decision::Unknown { source: None, why }
+            } else {
+                Decision::Denied { source }
+            };
+        };
+        let settings = self.settings_for(&matcher, who, target, line);
+        let passwords = passwords(&matcher, &settings, who, target, &ruling);
+        let source = self.source(certain.span);
+        match passwords {
+            Some(nopasswd) if ruling.is_allowed() && !elsewhere => {
+                Decision::Allowed { source, nopasswd }
             }
-            (None, _) if !could_be_elsewhere => Decision::Denied { source: may_forbid },
             _ => Decision::Unknown {
-                source: may_allow,
+                source: Some(source),
                 why,
             },
         }
@@ -351,11 +351,11 @@ impl<'a> Policy<'a> {
         let ruling = self.ruling(&matcher, who, self.root, &CommandLine::Any);
         let mut why = matcher.take_doubts();
         why.extend(self.standing_doubts());
-        if let Some(hit) = ruling.allowing.first() {
-            let line = CommandLine::Any;
-            let way = self.way(&mut matcher, who, &line, hit.rule, "any command".to_owned());
-            let certain = ruling.forbidding.is_empty() && !ruling.nothing;
-            return if certain && self.sudoers.unread.is_empty() {
+        if let Some(rule) = ruling.allowing.last() {
+            let settings = self.settings_for(&matcher, who, self.root, &CommandLine::Any);
+            let nopasswd = passwords(&matcher, &settings, who, self.root, &ruling) == Some(true);
+            let way = self.way(&settings, rule, "any command", nopasswd);
+            return if ruling.is_allowed() && self.sudoers.unread.is_empty() {
                 Answer::Yes(way)
             } else {
                 Answer::Unknown {
@@ -416,23 +416,16 @@ impl<'a> Policy<'a> {
                 {
                     continue;
                 }
-                let reason = format!("{} ({why})", show(&path));
-                return Some(self.way(matcher, who, &line, grant.rule, reason));
+                let settings = self.settings_for(matcher, who, self.root, &line);
+                let nopasswd = asks_nothing(matcher, &settings, who, self.root, grant.rule);
+                let what = format!("{} ({why})", show(&path));
+                return Some(self.way(&settings, grant.rule, &what, nopasswd));
             }
         }
         None
     }
 
-    fn way(
-        &self,
-        matcher: &mut Matcher<'a>,
-        who: &Subject,
-        line: &CommandLine,
-        rule: &'a Rule,
-        what: String,
-    ) -> Way {
-        let nopasswd = self.nopasswd(matcher, who, self.root, line, rule);
-        let settings = &matcher.settings;
+    fn way(&self, settings: &Settings, rule: &Rule, what: &str, nopasswd: bool) -> Way {
         let password_of = if settings.rootpw || settings.targetpw {
             PasswordOf::Root
         } else if settings.runaspw {
@@ -498,10 +491,10 @@ impl<'a> Policy<'a> {
                         command = matcher.doubt(Doubt::Chroot, command.or(Verdicts::NONE));
                     }
                     if command.may(Verdicts::ALLOW) {
-                        ruling.allowing.push(Hit { rule });
+                        ruling.allowing.push(rule);
                     }
                     if command.may(Verdicts::DENY) {
-                        ruling.forbidding.push(Hit { rule });
+                        ruling.forbidding.push(rule);
                     }
                     let certain = [user, host, runas, time]
                         .iter()
@@ -541,15 +534,15 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// Applies the settings bound to the target and the command, and asks whether a password is due.
-    fn nopasswd(
+    /// The settings for one command, those bound to its target and to itself applied.
+    fn settings_for(
         &self,
-        matcher: &mut Matcher<'a>,
+        matcher: &Matcher<'a>,
         who: &Subject,
         target: &Subject,
         line: &CommandLine,
-        rule: &Rule,
-    ) -> bool {
+    ) -> Settings {
+        let mut settings = matcher.settings.clone();
         let query = RunasQuery { who, target };
         for scope in [Scope::Runas, Scope::Command] {
             for default in self
@@ -563,12 +556,11 @@ impl<'a> Policy<'a> {
                     _ => matcher.commands(&default.binding, line),
                 };
                 if bound == Verdicts::ALLOW {
-                    matcher.settings.apply(default);
+                    settings.apply(default);
                 }
             }
         }
-        let authenticate = matcher.settings.authenticate;
-        asks_nothing(matcher, who, rule, authenticate) || who.uid == target.uid
+        settings
     }
 
     /// Doubts that hold for every account.
@@ -605,13 +597,42 @@ fn is_chrooted(matcher: &Matcher<'_>, rule: &Rule) -> bool {
     chroot.is_some_and(|dir| dir != b"*")
 }
 
-fn asks_nothing(matcher: &Matcher<'_>, who: &Subject, rule: &Rule, authenticate: bool) -> bool {
-    let exempt = matcher
-        .settings
-        .exempt_group
-        .as_ref()
-        .is_some_and(|group| matcher.unix_group(group, who) == Verdicts::ALLOW);
-    rule.tags.nopasswd.unwrap_or(!authenticate) || exempt || who.uid == 0
+/// Whether no password is asked; `None` where that depends on which of the rules it is.
+fn passwords(
+    matcher: &Matcher<'_>,
+    settings: &Settings,
+    who: &Subject,
+    target: &Subject,
+    ruling: &Ruling<'_>,
+) -> Option<bool> {
+    let mut answers = ruling
+        .allowing
+        .iter()
+        .map(|rule| asks_nothing(matcher, settings, who, target, rule));
+    let first = answers.next()?;
+    answers.all(|answer| answer == first).then_some(first)
+}
+
+fn asks_nothing(
+    matcher: &Matcher<'_>,
+    settings: &Settings,
+    who: &Subject,
+    target: &Subject,
+    rule: &Rule,
+) -> bool {
+    let is_member = |group: &Vec<u8>| matcher.unix_group(group, who) == Verdicts::ALLOW;
+    let is_exempt = settings.exempt_group.as_ref().is_some_and(is_member);
+    let is_free = rule.tags.nopasswd.unwrap_or(!settings.authenticate);
+    // Root and whoever stays who they are give no password, unless they ask for a confinement too.
+    let options = &rule.options;
+    let is_confined = settings.confines
+        || options.role.is_some()
+        || options.selinux_type.is_some()
+        || options.apparmor_profile.is_some()
+        || options.privs.is_some()
+        || options.limitprivs.is_some();
+    let stays = who.uid == 0 || who.uid == target.uid;
+    is_free || is_exempt || (stays && !is_confined)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Settings {
     pub root_sudo: bool,
     /// Members are not asked for a password.
     pub exempt_group: Option<Vec<u8>>,
+    /// An SELinux role or type, an AppArmor profile or a privilege set is given to commands.
+    pub confines: bool,
     /// Commands run under this root directory.
     pub runchroot: Option<Vec<u8>>,
     /// As whom a rule without a runas list runs.
@@ -52,6 +54,7 @@ impl std::default::Default for Settings {
             requiretty: false,
             root_sudo: true,
             exempt_group: None,
+            confines: false,
             runchroot: None,
             runas_default: b"root".to_vec(),
             use_netgroups: true,
@@ -97,6 +100,12 @@ impl Settings {
             b"match_group_by_gid" => &mut self.match_group_by_gid,
             b"case_insensitive_user" => &mut self.case_insensitive_user,
             b"case_insensitive_group" => &mut self.case_insensitive_group,
+            b"role" | b"type" | b"apparmor_profile" | b"privs" | b"limitprivs" => {
+                if let Some(text) = text {
+                    self.confines = text.is_some();
+                }
+                return;
+            }
             b"exempt_group" => return set(&mut self.exempt_group, text),
             b"runchroot" => return set(&mut self.runchroot, text),
             b"group_plugin" => return set(&mut self.group_plugin, text),
