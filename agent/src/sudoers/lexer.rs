@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use super::addresses;
 use super::patterns as p;
 use super::scan::{Rule, Scan, State};
 use super::source::{NOWHERE, Sources};
@@ -352,7 +353,7 @@ impl<'a> Lexer<'a> {
             Rule::EmptyGroup => Tok::Bad("group without a name"),
             Rule::NetGroup => Tok::NetGroup(unescape(text)),
             Rule::UserGroup => Tok::UserGroup(unescape(text)),
-            Rule::Ipv6 if !p::ipv6_is_valid(text) => Tok::Bad("invalid IPv6 address"),
+            Rule::Ipv6 if !addresses::ipv6_is_valid(text) => Tok::Bad("invalid IPv6 address"),
             Rule::Ipv4 | Rule::Ipv6 => Tok::Network(unescape(text)),
             Rule::All => Tok::All,
             Rule::Alias => Tok::Alias(unescape(text)),

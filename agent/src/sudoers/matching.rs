@@ -12,7 +12,7 @@ use super::tree::{AliasKind, Member, Sudoers, What};
 use super::verdict::Verdicts;
 
 /// Members looked at for one question; a policy whose aliases multiply beyond this is not followed.
-const STEPS_MAX: u32 = 300_000;
+const STEPS_MAX: u32 = 2_000_000;
 /// Aliases within aliases.
 const DEPTH_MAX: usize = 200;
 const DOUBTS_MAX: usize = 100;
@@ -22,6 +22,8 @@ pub(super) struct Matcher<'a> {
     pub(super) sudoers: &'a Sudoers,
     pub(super) host: &'a HostNames,
     pub(super) settings: Settings,
+    /// False where settings that decide may or may not hold for the account.
+    pub(super) settings_are_known: bool,
     in_use: RefCell<Vec<(AliasKind, &'a [u8])>>,
     steps: Cell<u32>,
     doubts: RefCell<BTreeSet<Doubt>>,
@@ -42,6 +44,7 @@ impl<'a> Matcher<'a> {
             sudoers,
             host,
             settings,
+            settings_are_known: true,
             in_use: RefCell::default(),
             steps: Cell::new(0),
             doubts: RefCell::default(),
@@ -126,7 +129,7 @@ impl<'a> Matcher<'a> {
         if in_use.contains(&(kind, name)) {
             return Entered::PlainWord;
         }
-        match self.sudoers.aliases.get(&(kind, name.to_vec())) {
+        match self.sudoers.alias(kind, name) {
             None => Entered::PlainWord,
             Some(_) if in_use.len() >= DEPTH_MAX => Entered::TooDeep,
             Some(alias) => {

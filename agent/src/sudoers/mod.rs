@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+/// Network addresses as sudo's scanner recognises them.
+mod addresses;
 /// Files as the caller hands them over, sudo's versions, and the limits of reading.
 pub mod files;
 /// What `@include` and `@includedir` name.
@@ -40,12 +42,16 @@ mod command;
 mod escalation;
 /// fnmatch(3), as far as sudo uses it.
 mod glob;
+/// The rules for one account, one by one: what `sudo -l -U` lists.
+mod grants;
 /// Members of user, host and runas lists against an account and a host.
 mod matching;
 /// Where else sudo looks for rules: the `sudoers:` line of nsswitch.conf(5).
 pub mod nsswitch;
 /// What an account may do, and whether that makes it root.
 pub mod policy;
+/// Which rule sudo takes: the last one that says something about account, host, target and command.
+mod ruling;
 /// `Defaults` that decide who gets in, as they stand for one account.
 pub mod settings;
 /// Accounts and hosts as sudo compares them with a policy, and what remains in doubt.

@@ -2,6 +2,7 @@
 //!
 //! Of all patterns of a state the longest match wins, of equally long ones the first.
 
+use super::addresses;
 use super::files::Dialect;
 use super::patterns as p;
 use super::tokens::{DIGESTS, OPTIONS, OptionName, TAGS, TagName};
@@ -232,8 +233,8 @@ impl Scan<'_> {
                 best.offer(Rule::UserGroup, name(2));
             }
         }
-        best.offer(Rule::Ipv4, p::ipv4(s));
-        best.offer(Rule::Ipv6, p::ipv6(s));
+        best.offer(Rule::Ipv4, addresses::ipv4(s));
+        best.offer(Rule::Ipv6, addresses::ipv6(s));
         best.offer(Rule::All, p::literal(s, b"ALL"));
         if initial {
             for (name, option) in OPTIONS {

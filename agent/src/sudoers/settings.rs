@@ -75,6 +75,22 @@ pub(super) fn is_early(name: &[u8]) -> bool {
     )
 }
 
+/// Settings that change which rules are for whom, and not only what happens then.
+pub(super) fn is_deciding(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"runas_default"
+            | b"root_sudo"
+            | b"use_netgroups"
+            | b"group_plugin"
+            | b"always_query_group_plugin"
+            | b"match_group_by_gid"
+            | b"case_insensitive_user"
+            | b"case_insensitive_group"
+            | b"runchroot"
+    )
+}
+
 impl Settings {
     /// Applies one setting; sudo ignores values that do not fit, and so do we.
     pub(super) fn apply(&mut self, default: &Default) {

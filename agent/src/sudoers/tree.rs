@@ -12,7 +12,7 @@ pub struct Sudoers {
     /// `user host = commands` lines. The last one that matches a command decides.
     pub specs: Vec<UserSpec>,
     /// Aliases of all four kinds; the first definition of a name stands.
-    pub aliases: BTreeMap<(AliasKind, Vec<u8>), Alias>,
+    pub aliases: BTreeMap<AliasKind, BTreeMap<Vec<u8>, Alias>>,
     /// `Defaults` settings.
     pub defaults: Vec<Default>,
     /// What is wrong with the policy, for people.
@@ -21,6 +21,14 @@ pub struct Sudoers {
     pub unread: Vec<Unread>,
     /// Set when sudo finds no policy here at all and refuses everyone.
     pub refused: Option<Refused>,
+}
+
+impl Sudoers {
+    /// The alias of that name.
+    #[must_use]
+    pub fn alias(&self, kind: AliasKind, name: &[u8]) -> Option<&Alias> {
+        self.aliases.get(&kind)?.get(name)
+    }
 }
 
 /// Index into [`Sudoers::files`].

@@ -295,6 +295,7 @@ fn has_netgroups(policy: &Sudoers) -> bool {
     policy
         .aliases
         .values()
+        .flat_map(|aliases| aliases.values())
         .any(|alias| alias.members.iter().any(|m| netgroup(&m.what)))
         || policy.specs.iter().any(|spec| {
             spec.users.iter().any(|m| netgroup(&m.what))

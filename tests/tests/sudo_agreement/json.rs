@@ -142,7 +142,7 @@ impl Ours<'_> {
                 Words::Host => AliasKind::Host,
                 Words::Command => AliasKind::Command,
             };
-            match self.policy.aliases.get(&(kind, name.clone())) {
+            match self.policy.alias(kind, name) {
                 Some(alias) if !within.contains(name) => {
                     within.push(name.clone());
                     let group = words == Words::RunasGroup && old;
