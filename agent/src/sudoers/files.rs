@@ -86,6 +86,11 @@ impl Dialect {
         self >= Self::Sudo1_9_13
     }
 
+    /// Times must have whole fields.
+    pub(super) fn is_strict_with_times(self) -> bool {
+        self >= Self::Sudo1_9_13
+    }
+
     pub(super) fn has_intercept(self) -> bool {
         self >= Self::Sudo1_9_13
     }

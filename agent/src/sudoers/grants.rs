@@ -29,7 +29,7 @@ pub struct Grant<'a> {
     pub runas_groups: Vec<Granted>,
     /// Which commands, aliases unfolded; negated ones are taken away.
     pub commands: Vec<Granted>,
-    /// No password is asked.
+    /// No password is asked, on the way to root.
     pub nopasswd: bool,
     /// False where it is not known whether the rule is for this account and host.
     pub certain: bool,
@@ -49,7 +49,7 @@ impl<'a> Policy<'a> {
     /// them.
     #[must_use]
     pub fn grants(&self, who: &Subject) -> (Vec<Grant<'a>>, Vec<Doubt>) {
-        let matcher = self.matcher(who);
+        let matcher = self.matcher(who, self.root);
         let mut grants = Vec::new();
         let specs = if self.sudoers.refused.is_none() {
             &self.sudoers.specs[..]

@@ -56,6 +56,8 @@ mod ruling;
 pub mod settings;
 /// Accounts and hosts as sudo compares them with a policy, and what remains in doubt.
 pub mod subject;
+/// Which policy sudo asks at all: the `Plugin` lines of sudo.conf(5).
+pub mod sudo_conf;
 /// Sets of possible answers, for evaluation with gaps.
 mod verdict;
 

@@ -121,16 +121,16 @@ pub enum PasswordOf {
 }
 
 impl<'a> Policy<'a> {
-    /// The settings that hold for an account on this host, before those bound to a target user or a
+    /// The settings that hold for an account on this host on its way to root, before those bound to a
     /// command.
     #[must_use]
     pub fn settings(&self, who: &Subject) -> Settings {
-        self.matcher(who).settings
+        self.matcher(who, self.root).settings
     }
 
     /// Whether `who` may run a command as `target`.
     pub fn decide(&self, who: &Subject, target: &Subject, line: &CommandLine) -> Decision {
-        let matcher = self.matcher(who);
+        let matcher = self.matcher(who, target);
         let ruling = self.ruling(&matcher, who, target, line);
         let mut why = matcher.take_doubts();
         why.extend(self.standing_doubts());
@@ -143,7 +143,7 @@ impl<'a> Policy<'a> {
                 Decision::Denied { source }
             };
         };
-        let settings = self.settings_for(&matcher, who, target, line);
+        let settings = self.settings_for(&matcher, line);
         let passwords = passwords(&matcher, &settings, who, target, &ruling);
         let source = self.source(certain.span);
         match passwords {
@@ -171,7 +171,7 @@ impl<'a> Policy<'a> {
             }
         };
         let standing: Vec<Doubt> = self.standing_doubts().collect();
-        let matcher = self.matcher(who);
+        let matcher = self.matcher(who, self.root);
         if self.sudoers.refused.is_some() {
             return unknown_or_no(standing, None);
         }
@@ -182,7 +182,7 @@ impl<'a> Policy<'a> {
         let mut why = matcher.take_doubts();
         why.extend(standing.iter().cloned());
         if let Some(rule) = ruling.allowing.last() {
-            let settings = self.settings_for(&matcher, who, self.root, &CommandLine::Any);
+            let settings = self.settings_for(&matcher, &CommandLine::Any);
             let nopasswd = passwords(&matcher, &settings, who, self.root, &ruling) == Some(true);
             let way = self.way(&settings, rule, "any command", nopasswd);
             return if ruling.is_allowed() && self.sudoers.unread.is_empty() {
@@ -247,7 +247,7 @@ impl<'a> Policy<'a> {
                 {
                     continue;
                 }
-                let settings = self.settings_for(matcher, who, self.root, &line);
+                let settings = self.settings_for(matcher, &line);
                 let nopasswd = asks_nothing(matcher, &settings, who, self.root, grant.rule);
                 let what = format!("{} ({why})", show(&path));
                 let way = self.way(&settings, grant.rule, &what, nopasswd);

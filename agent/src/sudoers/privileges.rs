@@ -101,6 +101,7 @@ impl Parser<'_> {
     }
 
     fn options(&mut self) -> Result<Options, SyntaxError> {
+        let dialect = self.lexer.sources.dialect;
         let mut options = Options::default();
         while let Tok::Option(name) = self.peek().tok {
             self.take();
@@ -115,11 +116,11 @@ impl Parser<'_> {
                 }
                 OptionName::NotBefore => {
                     options.not_before =
-                        Some(times::moment(&value).ok_or(SyntaxError("invalid time"))?);
+                        Some(times::moment(&value, dialect).ok_or(SyntaxError("invalid time"))?);
                 }
                 OptionName::NotAfter => {
                     options.not_after =
-                        Some(times::moment(&value).ok_or(SyntaxError("invalid time"))?);
+                        Some(times::moment(&value, dialect).ok_or(SyntaxError("invalid time"))?);
                 }
                 OptionName::Role => options.role = Some(value),
                 OptionName::Type => options.selinux_type = Some(value),

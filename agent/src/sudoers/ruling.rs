@@ -27,9 +27,10 @@ impl Ruling<'_> {
 }
 
 impl<'a> Policy<'a> {
-    /// A matcher under the settings that hold for an account on this host, before those bound to a
-    /// target user or a command.
-    pub(super) fn matcher(&self, who: &Subject) -> Matcher<'a> {
+    /// A matcher under the settings that hold for an account on this host on its way to another, before
+    /// those bound to a command: early ones first, then all in the order of the policy.
+    pub(super) fn matcher(&self, who: &Subject, target: &Subject) -> Matcher<'a> {
+        let query = RunasQuery { who, target };
         let mut matcher = Matcher::new(self.sudoers, self.host, Settings::default());
         for early in [true, false] {
             for default in &self.sudoers.defaults {
@@ -40,7 +41,8 @@ impl<'a> Policy<'a> {
                     Scope::Global => Verdicts::ALLOW,
                     Scope::User => matcher.users(&default.binding, who),
                     Scope::Host => matcher.hosts(&default.binding),
-                    Scope::Runas | Scope::Command => continue,
+                    Scope::Runas => matcher.runas(Some(&default.binding), query),
+                    Scope::Command => continue,
                 };
                 if bound == Verdicts::ALLOW {
                     matcher.settings.apply(default);
@@ -142,30 +144,14 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// The settings for one command, those bound to its target and to itself applied.
-    pub(super) fn settings_for(
-        &self,
-        matcher: &Matcher<'a>,
-        who: &Subject,
-        target: &Subject,
-        line: &CommandLine,
-    ) -> Settings {
+    /// The settings for one command, those bound to it applied.
+    pub(super) fn settings_for(&self, matcher: &Matcher<'a>, line: &CommandLine) -> Settings {
         let mut settings = matcher.settings.clone();
-        let query = RunasQuery { who, target };
-        for scope in [Scope::Runas, Scope::Command] {
-            for default in self
-                .sudoers
-                .defaults
-                .iter()
-                .filter(|default| default.scope == scope)
+        for default in &self.sudoers.defaults {
+            if default.scope == Scope::Command
+                && matcher.commands(&default.binding, line) == Verdicts::ALLOW
             {
-                let bound = match scope {
-                    Scope::Runas => matcher.runas(Some(&default.binding), query),
-                    _ => matcher.commands(&default.binding, line),
-                };
-                if bound == Verdicts::ALLOW {
-                    settings.apply(default);
-                }
+                settings.apply(default);
             }
         }
         settings

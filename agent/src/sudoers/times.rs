@@ -1,53 +1,89 @@
 //! `NOTBEFORE`, `NOTAFTER` and `TIMEOUT` values.
 
+use super::files::Dialect;
 use super::tree::Moment;
 
 /// Generalized Time (RFC 4517 section 3.3.13) as sudo reads it: `yyyymmddHH[MM[SS]][.f][Z|±hh[mm]]`.
-pub(super) fn moment(text: &[u8]) -> Option<Moment> {
-    let digits = text.iter().take_while(|c| c.is_ascii_digit()).count();
-    if !(10..=14).contains(&digits) || digits % 2 == 1 {
-        return None;
-    }
+pub(super) fn moment(text: &[u8], dialect: Dialect) -> Option<Moment> {
+    let strict = dialect.is_strict_with_times();
+    let digits = count_digits(text);
+    let (fields, rest) = if strict {
+        if !(10..=14).contains(&digits) || digits % 2 == 1 {
+            return None;
+        }
+        (digits / 2 - 1, &text[digits..])
+    } else {
+        // Fields of up to four and two digits; what follows is looked for where full ones would end.
+        let dots = text
+            .iter()
+            .take_while(|c| c.is_ascii_digit() || matches!(c, b'.' | b','))
+            .count();
+        if dots > 16 || digits < 7 {
+            return None;
+        }
+        let fields = (1 + (digits - 4).div_ceil(2)).min(6);
+        if fields < 4 {
+            return None;
+        }
+        (fields, text.get((fields + 1) * 2..).unwrap_or_default())
+    };
     let number = |from: usize, to: usize| {
-        text[from..to]
+        let field = text[..digits].get(from..to.min(digits)).unwrap_or_default();
+        field
             .iter()
             .fold(0_i64, |n, c| n * 10 + i64::from(c - b'0'))
     };
     let (year, month, day, hour) = (number(0, 4), number(4, 6), number(6, 8), number(8, 10));
-    let mut minute = if digits >= 12 { number(10, 12) } else { 0 };
-    let mut second = if digits >= 14 { number(12, 14) } else { 0 };
-    let mut rest = &text[digits..];
+    let (mut minute, mut second) = (number(10, 12), number(12, 14));
+    let mut rest = rest;
     if let [b'.' | b',', tenth @ b'0'..=b'9', after @ ..] = rest {
         let sixths = 6 * i64::from(tenth - b'0');
-        match digits {
-            10 => minute += sixths,
-            12 => second += sixths,
+        match fields {
+            4 => minute += sixths,
+            5 => second += sixths,
             _ => {}
         }
         rest = after;
     }
-    let (zone_s, local) = match rest {
-        [] => (0, true),
-        [b'Z'] => (0, false),
-        [sign @ (b'+' | b'-'), offset @ ..]
-            if matches!(offset.len(), 2 | 4) && offset.iter().all(u8::is_ascii_digit) =>
-        {
-            let two = |at: usize| {
-                offset
-                    .get(at..at + 2)
-                    .map_or(0, |d| i64::from(d[0] - b'0') * 10 + i64::from(d[1] - b'0'))
-            };
-            let seconds = (two(0) * 60 + two(2)) * 60;
-            (if *sign == b'-' { -seconds } else { seconds }, false)
-        }
-        _ => return None,
-    };
+    let (zone_s, local) = zone(rest, strict)?;
     let unix = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
     // sudo takes -1 for an error of timegm(3).
     (unix != -1).then_some(Moment {
         unix: unix - zone_s,
         local,
     })
+}
+
+/// Seconds east of UTC, and whether they are the host's own to say.
+fn zone(text: &[u8], strict: bool) -> Option<(i64, bool)> {
+    match text {
+        [] => Some((0, true)),
+        [b'Z'] => Some((0, false)),
+        [sign @ (b'+' | b'-'), offset @ ..] => {
+            let digits = count_digits(offset);
+            let fits = if strict {
+                matches!(digits, 2 | 4)
+            } else {
+                (1..=4).contains(&digits)
+            };
+            if !fits || offset.len() != digits {
+                return None;
+            }
+            let two = |at: usize| {
+                let field = offset.get(at..offset.len().min(at + 2)).unwrap_or_default();
+                field
+                    .iter()
+                    .fold(0_i64, |n, c| n * 10 + i64::from(c - b'0'))
+            };
+            let seconds = (two(0) * 60 + two(2)) * 60;
+            Some((if *sign == b'-' { -seconds } else { seconds }, false))
+        }
+        _ => None,
+    }
+}
+
+fn count_digits(text: &[u8]) -> usize {
+    text.iter().take_while(|c| c.is_ascii_digit()).count()
 }
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar; months and days out of range carry
@@ -133,9 +169,41 @@ mod tests {
             ("20240229120000X", None),
             ("20240229120000+1", None),
         ] {
-            assert_eq!(moment(text.as_bytes()).map(|m| m.unix), unix, "{text}");
+            assert_eq!(
+                moment(text.as_bytes(), Dialect::Sudo1_9_16).map(|m| m.unix),
+                unix,
+                "{text}"
+            );
         }
-        assert!(moment(b"20240229120000").is_some_and(|m| m.local));
+        assert!(moment(b"20240229120000", Dialect::Sudo1_9_16).is_some_and(|m| m.local));
+    }
+
+    #[test]
+    fn old_versions_guess() {
+        let of = |text: &str| moment(text.as_bytes(), Dialect::Sudo1_9_5);
+        assert_eq!(
+            of("200120301Z"),
+            Some(Moment {
+                unix: 1_030_669_200,
+                local: true
+            })
+        );
+        assert_eq!(
+            of("20240229120000Z"),
+            Some(Moment {
+                unix: 1_709_208_000,
+                local: false
+            })
+        );
+        assert_eq!(
+            of("2024022912.5Z"),
+            Some(Moment {
+                unix: 1_709_209_800,
+                local: false
+            })
+        );
+        assert_eq!(of("2024"), None);
+        assert_eq!(of("202402291200001"), None);
     }
 
     #[test]

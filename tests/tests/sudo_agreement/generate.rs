@@ -82,6 +82,32 @@ pub const SETTINGS: [&str; 19] = [
     "group_plugin",
     "fqdn",
 ];
+const ODD_TIMES: [&str; 14] = [
+    "2001",
+    "200101020",
+    "2001010203",
+    "20010102030405.5Z",
+    "2001010203\\,7Z",
+    "20010102030405+1",
+    "200101020304-0130",
+    "20010102030405Z9",
+    "20011402030405Z",
+    "200101020304050",
+    "20010102030405.Z",
+    "2001010203.5+02",
+    "20010230Z",
+    "2001010203x",
+];
+const ODD_TIMEOUTS: [&str; 8] = [
+    "1d2h",
+    "1h1d",
+    "5x",
+    "7",
+    "2M30s",
+    "99999999999",
+    "3m3m",
+    "0",
+];
 const GOOD_DIGEST: &str = "sha224:00000000000000000000000000000000000000000000000000000000";
 
 impl fmt::Display for Tree {
@@ -481,7 +507,9 @@ impl Maker {
         let mut options = String::new();
         while self.random.chance(8) {
             let n = self.fresh();
-            options += &match self.random.below(8) {
+            options += &match self.random.below(if self.tame { 8 } else { 10 }) {
+                8 => format!("NOTBEFORE={} ", self.random.pick(&ODD_TIMES)),
+                9 => format!("TIMEOUT={} ", self.random.pick(&ODD_TIMEOUTS)),
                 0 => format!("CWD~=~/var/d{n} "),
                 1 => format!("TIMEOUT=~{n}m "),
                 2 => format!("NOTBEFORE={}0102030{}Z ", 2000 + n, n % 10),

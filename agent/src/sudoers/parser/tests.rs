@@ -226,3 +226,103 @@ fn spans_cut_out_the_statement() {
         "A = b"
     );
 }
+
+/// Numbers without a pattern (xorshift).
+fn numbers() -> impl FnMut(usize) -> usize {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    move |end| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % end as u64).unwrap_or(0)
+    }
+}
+
+#[test]
+fn whatever_the_bytes_reading_ends_and_places_are_in_the_file() {
+    const PIECES: [&[u8]; 36] = [
+        b"alice",
+        b"ALL",
+        b"A",
+        b"=",
+        b",",
+        b":",
+        b"!",
+        b"(",
+        b")",
+        b"\\",
+        b"\n",
+        b"\r\n",
+        b"\\\n",
+        b" ",
+        b"\t",
+        b"\"",
+        b"#",
+        b"#1",
+        b"%",
+        b"+",
+        b"/bin/a",
+        b"/",
+        b"^",
+        b"$",
+        b"sha256:",
+        b"sudoedit",
+        b"NOPASSWD:",
+        b"Defaults",
+        b"User_Alias ",
+        b"@include x\n",
+        b"10.0.0.1/8",
+        b"a:b::c",
+        b"\0",
+        b"\xff",
+        b"CWD=",
+        b"TIMEOUT=1",
+    ];
+    let mut number = numbers();
+    for _ in 0..3_000 {
+        let text: Vec<u8> = (0..number(40))
+            .flat_map(|_| PIECES[number(PIECES.len())].to_vec())
+            .collect();
+        for dialect in [Dialect::Sudo1_9_5, Dialect::Sudo1_9_13, Dialect::Sudo1_9_16] {
+            let policy = Files::sudoers(&text).parse(dialect);
+            let size = u32::try_from(text.len()).expect("small");
+            let lines = u32::try_from(text.split(|c| *c == b'\n').count()).expect("small");
+            let rules = policy
+                .specs
+                .iter()
+                .flat_map(|spec| &spec.privileges)
+                .flat_map(|p| &p.rules);
+            let spans = (policy.specs.iter().map(|spec| spec.span))
+                .chain(rules.flat_map(|rule| [rule.span, rule.command.span]))
+                .chain(
+                    policy
+                        .aliases
+                        .values()
+                        .flat_map(|a| a.values())
+                        .map(|alias| alias.span),
+                )
+                .chain(policy.defaults.iter().flat_map(|d| [d.span, d.line_span]))
+                .chain(policy.findings.iter().filter_map(|finding| finding.at));
+            for span in spans {
+                let fits = span.start <= span.end
+                    && span.end <= size
+                    && (1..=lines).contains(&span.line)
+                    && span.line <= span.last_line;
+                assert!(fits, "{span:?} of {:?}", text.escape_ascii().to_string());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_policy_is_read_in_step_with_its_size() {
+    let mut text = String::new();
+    for n in 0..20_000 {
+        text += &format!(
+            "user{n}, %group{n} ALL, !10.{}.0.0/16 = (root) NOPASSWD: /bin/a{n} -x *, sudoedit /etc/{n}\n",
+            n % 256
+        );
+    }
+    let policy = Files::sudoers(&text).parse(Dialect::Sudo1_9_16);
+    assert_eq!((policy.specs.len(), policy.findings.len()), (20_000, 0));
+}

@@ -114,6 +114,14 @@ fn passwords() {
         &FREE.replace(":1", ":2"),
     );
     check(
+        "Defaults>root authenticate\nDefaults !authenticate\nalice ALL=ALL\n",
+        &FREE.replace(":1", ":3"),
+    );
+    check(
+        "Defaults!ALL authenticate\nDefaults !authenticate\nalice ALL=ALL\n",
+        &YES.replace(":1", ":3"),
+    );
+    check(
         "Defaults exempt_group=adm\nalice ALL=ALL\n",
         &FREE.replace(":1", ":2"),
     );
