@@ -120,10 +120,8 @@ fn compare_json(
             .errors
             .contains("sudoedit should not be specified with a path");
         // It does not know the search paths of sudo's includes either.
-        let search = tree.files["sudoers"]
-            .bytes
-            .windows(9)
-            .any(|part| part == b"nothing:/");
+        let main = &tree.files["sudoers"].bytes;
+        let search = main.windows(12).any(|part| part == b":/etc/more/a");
         return if bad || strict || search {
             Ok(())
         } else {
