@@ -60,26 +60,56 @@ fn zone(text: &[u8], strict: bool) -> Option<(i64, bool)> {
         [] => Some((0, true)),
         [b'Z'] => Some((0, false)),
         [sign @ (b'+' | b'-'), offset @ ..] => {
-            let digits = count_digits(offset);
-            let fits = if strict {
-                matches!(digits, 2 | 4)
+            let (hours, minutes) = if strict {
+                whole_offset(offset)
             } else {
-                (1..=4).contains(&digits)
-            };
-            if !fits || offset.len() != digits {
-                return None;
-            }
-            let two = |at: usize| {
-                let field = offset.get(at..offset.len().min(at + 2)).unwrap_or_default();
-                field
-                    .iter()
-                    .fold(0_i64, |n, c| n * 10 + i64::from(c - b'0'))
-            };
-            let seconds = (two(0) * 60 + two(2)) * 60;
+                guessed_offset(offset)
+            }?;
+            let seconds = (hours * 60 + minutes) * 60;
             Some((if *sign == b'-' { -seconds } else { seconds }, false))
         }
         _ => None,
     }
+}
+
+/// `hh` or `hhmm`.
+fn whole_offset(text: &[u8]) -> Option<(i64, i64)> {
+    if !matches!(text.len(), 2 | 4) || count_digits(text) != text.len() {
+        return None;
+    }
+    let two = |at: usize| {
+        text.get(at..at + 2)
+            .map_or(0, |d| i64::from(d[0] - b'0') * 10 + i64::from(d[1] - b'0'))
+    };
+    Some((two(0), two(2)))
+}
+
+/// Two numbers as scanf(3) finds them, and no more text than two digits for each would take.
+fn guessed_offset(text: &[u8]) -> Option<(i64, i64)> {
+    let (hours, used) = scan_number(text)?;
+    let minutes = scan_number(&text[used..]).map(|(minutes, _)| minutes);
+    let room = if minutes.is_some() { 4 } else { 2 };
+    (text.len() <= room).then(|| (hours, minutes.unwrap_or(0)))
+}
+
+/// The `%2d` of scanf(3): a number, and where it ends.
+fn scan_number(text: &[u8]) -> Option<(i64, usize)> {
+    let blank = text
+        .iter()
+        .take_while(|c| matches!(**c, b' ' | b'\t'..=b'\r'))
+        .count();
+    let field = &text[blank..text.len().min(blank + 2)];
+    let sign = usize::from(matches!(field.first(), Some(b'+' | b'-')));
+    let digits = count_digits(&field[sign..]);
+    let number = field[sign..sign + digits]
+        .iter()
+        .fold(0_i64, |n, c| n * 10 + i64::from(c - b'0'));
+    let number = if field.first() == Some(&b'-') {
+        -number
+    } else {
+        number
+    };
+    (digits > 0).then_some((number, blank + sign + digits))
 }
 
 fn count_digits(text: &[u8]) -> usize {
@@ -202,6 +232,16 @@ mod tests {
                 local: false
             })
         );
+        for (zone, seconds) in [
+            ("+1+", 3_600),
+            ("+1", 3_600),
+            ("-0130", -5_400),
+            ("+1+5", 3_900),
+        ] {
+            let unix = of(&format!("20240229120000{zone}")).map(|moment| moment.unix);
+            assert_eq!(unix, Some(1_709_208_000 - seconds), "{zone}");
+        }
+        assert_eq!(of("20240229120000+01000"), None);
         assert_eq!(of("2024"), None);
         assert_eq!(of("202402291200001"), None);
     }

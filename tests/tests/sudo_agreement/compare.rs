@@ -240,8 +240,12 @@ fn compare_run(
                 .iter()
                 .flat_map(|s| &s.privileges)
                 .flat_map(|p| &p.rules);
-            // The directory does not exist, so sudo gives up after it has allowed the command.
-            if rules.any(|rule| rule.span == source.span && rule.options.cwd.is_some()) {
+            // Their directories do not exist, so sudo gives up after it has allowed the command.
+            let gives_up = |rule: &Rule| {
+                rule.options.chroot.is_some()
+                    || (rule.span == source.span && rule.options.cwd.is_some())
+            };
+            if rules.any(gives_up) {
                 return Ok(());
             }
             *nopasswd
