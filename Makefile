@@ -6,7 +6,11 @@
 .PHONY: demo test bench build deb lint roots tools clean
 
 CARGO = cargo
-HOST_TESTS = $(CARGO) test --locked -p rescind-tests --features hosts
+# Everything is built with the same features, those of the whole workspace: nothing is built twice.
+WHOLE = --locked --workspace --features rescind-tests/hosts
+# Each file of tests/tests is a test program, or a directory with a main.rs is.
+HOST_TESTS = $(basename $(notdir $(wildcard tests/tests/*.rs))) \
+	$(patsubst tests/tests/%/main.rs,%,$(wildcard tests/tests/*/main.rs))
 
 demo:
 	tests/setup/run-demo.sh
@@ -14,7 +18,7 @@ demo:
 test: lint
 	$(CARGO) test --locked --workspace
 	$(MAKE) --no-print-directory deb roots
-	$(HOST_TESTS) -- --test-threads=2
+	$(CARGO) test $(WHOLE) $(addprefix --test ,$(HOST_TESTS)) -- --test-threads=2
 
 bench: deb roots
 	$(CARGO) run --quiet --locked --release -p rescind-tests --bin bench
@@ -29,9 +33,8 @@ deb: tools
 # cargo-deny says the same, but takes four minutes to build, so it runs where it is there.
 lint: tools
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked -p rescind-tests --features hosts --all-targets -- -D warnings
-	if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; fi
+	$(CARGO) clippy $(WHOLE) --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; fi
 
 roots: tools
 	tests/setup/build-roots.sh
