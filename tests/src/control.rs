@@ -167,7 +167,7 @@ impl ControlPlane {
     /// A join token for one host.
     #[track_caller]
     pub fn token(&self) -> String {
-        self.rescind(&["token", "new", "--quiet"]).ok().text()
+        self.rescind(&["token", "new"]).ok().text()
     }
 
     /// Enrols a host that has the agent installed, and waits until the control plane sees it.
@@ -220,7 +220,7 @@ impl ControlPlane {
     #[track_caller]
     fn order(&self, words: &[&str], request: Request<'_>) -> Order<'_> {
         let authority = [
-            "--by",
+            "--asked-by",
             request.by,
             "--reason",
             request.reason,
@@ -229,7 +229,7 @@ impl ControlPlane {
             "--json",
         ];
         let made = self.rescind(&[words, &authority].concat()).ok().json();
-        match made["order"].as_str().or_else(|| made["id"].as_str()) {
+        match made["orders"][0]["id"].as_str() {
             Some(id) => Order::new(self, id.to_owned()),
             None => panic!("`rescind {}` named no order: {made}", words.join(" ")),
         }

@@ -29,19 +29,36 @@ impl<'a> Order<'a> {
             .json()
     }
 
-    /// Its outcome, once there is one: `verified`, `already`, `partial`, `refused`, …
+    /// The verdict of its outcome, once there is one: `verified`, `already`, `partial`, `refused`, …
     #[track_caller]
-    pub fn outcome(&self) -> Option<String> {
-        self.show()["outcome"].as_str().map(str::to_owned)
+    pub fn verdict(&self) -> Option<String> {
+        self.show()["outcome"]["verdict"]
+            .as_str()
+            .map(str::to_owned)
     }
 
-    /// Waits for its outcome.
+    /// The state it is in: `signed`, `delivered`, …, `concluded`, `confirmed`, `not_accepted`, …
+    #[track_caller]
+    pub fn state(&self) -> String {
+        self.show()["state"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Milliseconds from its signing until it was first seen in a state, by the control plane's
+    /// clock; `None` when its timeline has no such event.
+    #[track_caller]
+    pub fn ms_until(&self, state: &str) -> Option<f64> {
+        let shown = self.show();
+        let timeline = shown["timeline"].as_array()?;
+        timeline.iter().find(|event| event["state"] == state)?["ms"].as_f64()
+    }
+
+    /// Waits for its verdict.
     #[track_caller]
     pub fn concluded(&self, patience: Duration) -> String {
         wait_for(
             &format!("an outcome of order {}", self.id),
             patience,
-            || self.outcome(),
+            || self.verdict(),
         )
     }
 
@@ -56,7 +73,7 @@ impl<'a> Order<'a> {
     #[track_caller]
     pub fn export(&self) -> Vec<u8> {
         self.control
-            .rescind(&["order", "export", &self.id])
+            .rescind(&["order", "export", &self.id, "--output", "-"])
             .ok()
             .stdout
     }

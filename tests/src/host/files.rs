@@ -57,10 +57,14 @@ pub(super) fn make(release: Release, storage: Storage, slot: &Slot, name: &str) 
         }
     }
     write(&root.join("etc/hostname"), &format!("{name}\n"));
-    write(
-        &root.join("etc/hosts"),
-        &format!("127.0.0.1 localhost\n127.0.1.1 {name}\n"),
+    let ours = slot.our_address();
+    let hosts = format!(
+        "127.0.0.1 localhost
+127.0.1.1 {name}
+{ours} {CONTROL_NAME}
+"
     );
+    write(&root.join("etc/hosts"), &hosts);
     root
 }
 

@@ -52,7 +52,7 @@ pub fn tell(story: &mut Story) {
         "alice",
         "--host",
         HOST,
-        "--by",
+        "--asked-by",
         "carol@example.com",
         "--reason",
         "left the company",
@@ -60,7 +60,7 @@ pub fn tell(story: &mut Story) {
         "HR-1042",
         "--follow",
     ];
-    let typed = "rescind revoke account alice --host shop-1 --by carol@example.com --reason 'left the company' --ticket HR-1042 --follow";
+    let typed = "rescind revoke account alice --host shop-1 --asked-by carol@example.com --reason 'left the company' --ticket HR-1042 --follow";
     let begin = Instant::now();
     story.follow(typed, &mut control.command(&words));
     let session_ended = session.wait_closed(PATIENCE);
