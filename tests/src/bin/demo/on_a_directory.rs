@@ -99,6 +99,13 @@ impl Root {
                 0o640,
             ),
             ("etc/shells", "/bin/sh\n/bin/bash\n".to_owned(), 0o644),
+            ("bin/bash", String::new(), 0o755),
+            // What the agent reads of an sshd is which release it is.
+            (
+                "usr/sbin/sshd",
+                "OpenSSH_9.2p1 Debian-2+deb12u7".to_owned(),
+                0o755,
+            ),
             ("etc/ssh/sshd_config", "UsePAM yes\n".to_owned(), 0o644),
             (
                 "home/alice/.ssh/authorized_keys",
@@ -126,7 +133,18 @@ impl Root {
             .args(words)
             .arg("--root")
             .arg(&self.path));
-        ran.what = format!("rescind-agent {} --root {}", words[0], self.path.display());
+        let typed = words.join(" ");
+        // A token is for one host and one hour, but a habit of showing them is for ever.
+        let typed = typed.split("rescind1.").next().unwrap_or_default();
+        let hidden = if typed.ends_with("--token ") {
+            "…"
+        } else {
+            ""
+        };
+        ran.what = format!(
+            "rescind-agent {typed}{hidden} --root {}",
+            self.path.display()
+        );
         ran
     }
 }
