@@ -31,6 +31,12 @@ pub fn check(
     connection: &mut dyn Decide,
 ) -> Checks {
     let mut checks = Checks::default();
+    if let Some(wrong) = &settings.wrong {
+        checks.closed(format!(
+            "sshd drops the connection: {} ({})",
+            wrong.value, wrong.origin
+        ));
+    }
     if settings.refuse_connection.value {
         checks.closed(format!(
             "RefuseConnection yes ({})",

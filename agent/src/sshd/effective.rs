@@ -14,7 +14,7 @@ use super::algorithms;
 use super::include::{Config, ConfigError, ConfigFile, LineKind};
 use super::keyword::{Form, Keyword, Scope};
 use super::matching::{Decide, Subject};
-use super::printable::{printable, printable_path};
+use super::printable::printable_path;
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +120,8 @@ pub struct Effective {
     pub permit_user_rc: Sourced<bool>,
     /// Since 9.9: the connection is dropped.
     pub refuse_connection: Sourced<bool>,
+    /// A line in a block that matches is wrong in a way that sshd notices only now; the connection is dropped.
+    pub wrong: Option<Sourced<&'static str>>,
 }
 
 impl Config {
@@ -127,10 +129,12 @@ impl Config {
     pub fn effective(&self, subject: &Subject<'_>, connection: &mut dyn Decide) -> Effective {
         let mut options = Reading::at_start(self).options;
         clear_none(&mut options, &GLOBAL_NONE);
+        self.forget_empty_algorithms(&mut options);
         if !self.release.at_least(8, 7) {
             turn_on_keyboard_interactive(&mut options);
         }
-        for (keyword, values) in Reading::per_connection(self, subject, connection).options {
+        let matched = Reading::per_connection(self, subject, connection);
+        for (keyword, values) in matched.options {
             if keyword.is_copied_from_match() {
                 options.insert(keyword, values);
             }
@@ -139,7 +143,24 @@ impl Config {
             &mut options,
             &[Keyword::ForceCommand, Keyword::ChrootDirectory],
         );
-        self.effective_of(&options)
+        let mut settings = self.effective_of(&options);
+        settings.wrong = matched
+            .wrong
+            .map(|(origin, value)| Sourced { value, origin })
+            .or(settings.wrong);
+        settings
+    }
+
+    /// A list that excludes everything (`-*`) is empty after the first reading, and an empty list is filled with the
+    /// defaults when the second is done.
+    fn forget_empty_algorithms(&self, options: &mut Options) {
+        let set = first(options, Keyword::PubkeyAcceptedAlgorithms);
+        if set.is_some_and(|set| {
+            algorithms::accepted(&set.value, &self.release)
+                .is_some_and(|accepted| accepted.is_empty())
+        }) {
+            options.remove(&Keyword::PubkeyAcceptedAlgorithms);
+        }
     }
 
     /// Every `AuthorizedKeysFile` that the configuration names, whomever it is for, and the default.
@@ -176,9 +197,7 @@ impl Config {
 
     /// What sshd checks when it starts, beyond single lines.
     pub(super) fn check_whole(&self) -> Result<(), ConfigError> {
-        let Reading {
-            options, misplaced, ..
-        } = Reading::at_start(self);
+        let Reading { options, wrong, .. } = Reading::at_start(self);
         let invalid = |origin: &Origin, why: String| match origin {
             Origin::Line { file, line } => Err(ConfigError::Invalid {
                 file: file.to_path_buf(),
@@ -187,11 +206,8 @@ impl Config {
             }),
             Origin::Default => Ok(()),
         };
-        if let Some(origin) = misplaced {
-            return invalid(
-                &origin,
-                "this keyword is not allowed within a Match block".into(),
-            );
+        if let Some((origin, why)) = wrong {
+            return invalid(&origin, why.into());
         }
         for (command, user) in [
             (
@@ -213,13 +229,20 @@ impl Config {
                 );
             }
         }
-        if let Some(set) = first(&options, Keyword::PubkeyAcceptedAlgorithms)
-            && algorithms::accepted(&set.value, &self.release).is_none()
+        let settings = self.effective_of(&options);
+        if let Some(list) = settings.authentication_methods.first()
+            && !settings
+                .authentication_methods
+                .iter()
+                .any(|list| settings.enables(&list.value))
         {
             return invalid(
-                &set.origin,
-                format!("nothing is left of the list {:?}", printable(&set.value)),
+                &list.origin,
+                "AuthenticationMethods cannot be satisfied by enabled methods".into(),
             );
+        }
+        if let Some(wrong) = settings.wrong {
+            return invalid(&wrong.origin, wrong.value.into());
         }
         Ok(())
     }
@@ -309,7 +332,26 @@ impl Config {
             force_command: text(K::ForceCommand),
             permit_user_rc: flag(K::PermitUserRc, true),
             refuse_connection: flag(K::RefuseConnection, false),
+            wrong: first(K::PubkeyAcceptedAlgorithms)
+                .filter(|set| algorithms::accepted(&set.value, &self.release).is_none())
+                .map(|set| set.map(|_| "nothing is left of the list of algorithms")),
         }
+    }
+}
+
+impl Effective {
+    /// Whether every method of a list is switched on.
+    fn enables(&self, list: &[u8]) -> bool {
+        list.split(|b| *b == b',')
+            .all(|step| match step.split(|b| *b == b':').next() {
+                Some(b"publickey") => self.pubkey_authentication.value,
+                Some(b"password") => self.password_authentication.value,
+                Some(b"keyboard-interactive") => self.kbd_interactive_authentication.value,
+                Some(b"hostbased") => self.hostbased_authentication.value,
+                Some(b"gssapi-with-mic") => self.gssapi_authentication.value,
+                // gssapi-keyex has its own switch, which is not read.
+                _ => true,
+            })
     }
 }
 
@@ -383,8 +425,8 @@ struct Reading<'a> {
     config: &'a Config,
     per_connection: Option<(&'a Subject<'a>, &'a mut dyn Decide)>,
     options: Options,
-    /// A keyword that stands in a `Match` block and must not; sshd does not start.
-    misplaced: Option<Origin>,
+    /// The first line that keeps sshd from starting where it stands, and why.
+    wrong: Option<(Origin, &'static str)>,
 }
 
 /// `SSHCFG_MATCH_ONLY` and `SSHCFG_NEVERMATCH`: how the files included from here are read.
@@ -404,7 +446,7 @@ impl<'a> Reading<'a> {
             config,
             per_connection: None,
             options: Options::new(),
-            misplaced: None,
+            wrong: None,
         };
         reading.file(0, Inclusion::Plain, &mut true);
         reading
@@ -420,7 +462,7 @@ impl<'a> Reading<'a> {
             config,
             per_connection,
             options: Options::new(),
-            misplaced: None,
+            wrong: None,
         };
         reading.file(0, Inclusion::MatchOnly, &mut false);
         reading
@@ -462,13 +504,46 @@ impl<'a> Reading<'a> {
                     scope,
                     words,
                 } => {
+                    if let Some(why) = self.refuses(*keyword, *scope, words, *active) {
+                        self.wrong.get_or_insert_with(|| (origin(), why));
+                    }
                     if *active {
                         self.set(*keyword, words, &origin);
-                    } else if *scope == Scope::Global && self.per_connection.is_none() {
-                        self.misplaced.get_or_insert_with(origin);
                     }
                 }
             }
+        }
+    }
+
+    /// What sshd says to a line because of where it stands.
+    fn refuses(
+        &self,
+        keyword: Keyword,
+        scope: Scope,
+        words: &[Vec<u8>],
+        active: bool,
+    ) -> Option<&'static str> {
+        let release = &self.config.release;
+        if !active && scope == Scope::Global && self.per_connection.is_none() {
+            return Some("this keyword is not allowed within a Match block");
+        }
+        let is_set = self.options.contains_key(&keyword);
+        match keyword.form() {
+            Form::Command if active && !is_set && !release.at_least(8, 7) => {
+                let text = words.first()?;
+                let absolute = text.starts_with(b"/") || text.eq_ignore_ascii_case(b"none");
+                (!absolute).then_some("must be an absolute path")
+            }
+            // Until the lists of 9.8 this counted the methods of earlier lines too.
+            _ if keyword == Keyword::AuthenticationMethods
+                && is_set
+                && release.at_least(8, 7)
+                && !release.at_least(9, 8)
+                && words.iter().any(|word| word == b"any") =>
+            {
+                Some("\"any\" must appear alone in AuthenticationMethods")
+            }
+            _ => None,
         }
     }
 
@@ -500,6 +575,7 @@ mod tests {
     use super::*;
     use crate::sshd::include::tests::Memory;
     use crate::sshd::matching::Connection;
+    use crate::sshd::printable::printable;
 
     fn effective(release: &str, files: &[(&str, &str)], user: &str) -> Effective {
         let release = release.parse().unwrap();

@@ -256,13 +256,20 @@ impl Loader<'_> {
         let release = &self.config.release;
         let shell_like = release.at_least(8, 7);
         match keyword.form() {
-            Form::Unread => return Ok(Vec::new()),
+            Form::Unread => {
+                return if words.first().is_none_or(Vec::is_empty) {
+                    Err("missing argument".into())
+                } else {
+                    Ok(Vec::new())
+                };
+            }
             Form::RestOfLine | Form::Command => {
                 let text = trim_start(rest);
                 if rest.is_empty() {
                     return Err("missing argument".into());
                 }
-                let command = keyword.form() == Form::Command;
+                // Up to 8.6 only a command that comes into force is looked at, see `Reading::set`.
+                let command = keyword.form() == Form::Command && shell_like;
                 if command && !text.starts_with(b"/") && !text.eq_ignore_ascii_case(b"none") {
                     return Err("must be an absolute path".into());
                 }
@@ -277,6 +284,10 @@ impl Loader<'_> {
                         return Err("missing argument".into());
                     }
                 } else if let Some(end) = words.iter().position(Vec::is_empty) {
+                    let garbage = words.get(end + 1).is_some_and(|word| !word.is_empty());
+                    if garbage && keyword.form() == Form::MoreWords {
+                        return Err("garbage at end of line".into());
+                    }
                     words.truncate(end);
                 }
             }
@@ -353,7 +364,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// `derelativise_path`; sshd's working directory is `/`.
+    /// `derelativise_path`; sshd's working directory is `/`, and it puts another `/` behind that.
     fn absolute(&self, word: &[u8]) -> Result<Vec<u8>, String> {
         if word.eq_ignore_ascii_case(b"none") {
             return Ok(b"none".to_vec());
@@ -362,7 +373,7 @@ impl Loader<'_> {
         Ok(if expanded.starts_with(b"/") {
             expanded
         } else {
-            [b"/", expanded.as_slice()].concat()
+            [b"//", expanded.as_slice()].concat()
         })
     }
 

@@ -157,11 +157,12 @@ impl Keyword {
             | K::ChallengeResponseAuthentication
             | K::PermitEmptyPasswords
             | K::HostbasedAuthentication
+            | K::GssapiAuthentication
             | K::StrictModes
             | K::PermitUserRc
             | K::RefuseConnection => YES_NO,
-            // Builds without GSSAPI or Kerberos ignore these two, whatever they say.
-            K::GssapiAuthentication | K::KerberosAuthentication => Form::Words,
+            // Builds without Kerberos ignore it, whatever it says.
+            K::KerberosAuthentication => Form::Words,
             K::RequiredRsaSize => Form::Number,
             K::PubkeyAcceptedAlgorithms
             | K::CaSignatureAlgorithms
