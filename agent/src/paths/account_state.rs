@@ -17,19 +17,22 @@ pub enum Judge {
 
 /// Expiry and, for sshd alone, the lock.
 pub fn check(account: &Account, judge: Judge, today: i64, checks: &mut Checks) {
-    if let Some(day) = account.expire_day.filter(|day| *day != NEVER) {
-        let at = format!(
-            "the account is expired since day {day}{}",
-            shadow_line(account)
+    if account.password == PasswordState::Unknown {
+        checks.unknown(
+            "shadow(5) could not be read: whether the account is expired or locked is not known",
         );
+    }
+    if let Some(day) = account.expire_day.filter(|day| *day != NEVER) {
+        let at = shadow_line(account);
+        let expired = format!("the account is expired since day {day}{at}");
         match judge {
             // auth-shadow.c: the day itself is still good.
-            Judge::SshdAlone if day < today => checks.closed(at),
-            Judge::Pam if day < today => checks.closed(at),
-            // Linux-PAM began to count the day itself as expired in 1.2; either may run here.
-            Judge::Pam if day == today => {
-                checks.unknown(format!("the account expires today{}", shadow_line(account)))
+            Judge::SshdAlone if day < today => checks.closed(expired),
+            // Linux-PAM 1.7 takes every day before 1970 for none, earlier ones only -1.
+            Judge::Pam if day < 0 => {
+                checks.unknown(format!("the account expires on day {day}{at}"))
             }
+            Judge::Pam if day <= today => checks.closed(expired),
             _ => {}
         }
     }
@@ -44,7 +47,7 @@ pub fn check(account: &Account, judge: Judge, today: i64, checks: &mut Checks) {
     }
 }
 
-/// pam_unix's `check_shadow_expiry`.
+/// pam_unix's `check_shadow_expiry`, in 1.4 to 1.7.
 fn check_aging(account: &Account, today: i64, checks: &mut Checks) {
     if account.password == PasswordState::Missing {
         checks
@@ -52,7 +55,7 @@ fn check_aging(account: &Account, today: i64, checks: &mut Checks) {
         return;
     }
     let aging = account.aging;
-    let Some(changed) = aging.last_change.filter(|day| *day != NEVER) else {
+    let Some(changed) = aging.last_change.filter(|day| *day >= 0) else {
         return;
     };
     if changed == 0 {
@@ -60,18 +63,22 @@ fn check_aging(account: &Account, today: i64, checks: &mut Checks) {
         return;
     }
     let age = today - changed;
-    let max = aging.max.filter(|days| *days != NEVER);
-    let inactive = aging.inactive.filter(|days| *days != NEVER);
-    if let (Some(max), Some(inactive)) = (max, inactive)
-        && age > max
-        && age > inactive
-        && age > max + inactive
+    let max = aging.max.filter(|days| *days >= 0);
+    let inactive = aging.inactive.filter(|days| *days >= 0);
+    if age >= 0
+        && let (Some(max), Some(inactive)) = (max, inactive)
     {
-        checks.closed(format!(
+        let grace = max.saturating_add(inactive);
+        let why = format!(
             "the password is {age} days old, beyond its age and its days of grace{}",
             shadow_line(account)
-        ));
-        return;
+        );
+        match age.cmp(&grace) {
+            std::cmp::Ordering::Greater => return checks.closed(why),
+            // The last day of grace counts as over since Linux-PAM 1.7.
+            std::cmp::Ordering::Equal => return checks.unknown(why),
+            std::cmp::Ordering::Less => {}
+        }
     }
     if max.is_some_and(|max| age > max) {
         checks.note("the password is too old and must be changed at login");
@@ -149,7 +156,7 @@ pub(crate) mod tests {
     fn the_measured_table() {
         use PathState::{Closed, Open, Unknown};
         type Change = fn(&mut Account);
-        let rows: [(Change, PathState, PathState); 12] = [
+        let rows: [(Change, PathState, PathState); 15] = [
             (|_| {}, Open, Open),
             (|a| a.password = PasswordState::Locked, Open, Closed),
             (|a| a.password = PasswordState::Unusable, Open, Open),
@@ -157,7 +164,8 @@ pub(crate) mod tests {
             (|a| a.expire_day = Some(0), Closed, Closed),
             (|a| a.expire_day = Some(-1), Open, Open),
             (|a| a.expire_day = Some(20_099), Closed, Closed),
-            (|a| a.expire_day = Some(20_100), Unknown, Open),
+            (|a| a.expire_day = Some(20_100), Closed, Open),
+            (|a| a.expire_day = Some(-5), Unknown, Closed),
             (|a| a.expire_day = Some(20_101), Open, Open),
             (|a| a.aging.last_change = Some(0), Open, Open),
             (|a| a.aging.max = Some(30), Open, Open),
@@ -166,6 +174,12 @@ pub(crate) mod tests {
                 Closed,
                 Open,
             ),
+            (
+                |a| (a.aging.max, a.aging.inactive) = (Some(60), Some(40)),
+                Unknown,
+                Open,
+            ),
+            (|a| a.password = PasswordState::Unknown, Unknown, Unknown),
         ];
         for (row, (change, pam, alone)) in rows.into_iter().enumerate() {
             assert_eq!(state(Judge::Pam, change), pam, "row {row} with PAM");

@@ -10,9 +10,9 @@ use super::{console, ssh_certificates, ssh_gate, ssh_keys, ssh_others};
 use crate::host::account::Account;
 use crate::sshd::effective::{Effective, Origin};
 use crate::sshd::include::ConfigError;
-use crate::sshd::matching::{TooManyWorlds, World, worlds};
 use crate::sshd::printable::printable_path;
 use crate::sshd::release::Release;
+use crate::sshd::worlds::{TooManyWorlds, World, worlds};
 
 /// Every way in for an account that depends on credentials: keys, certificates and passwords, over each sshd and at
 /// the console. Files are read through `files`, each once for each sshd.

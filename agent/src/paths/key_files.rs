@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use super::facts::Sshd;
 use crate::host::account::Account;
 use crate::sshd::effective::{List, Origin};
-use crate::sshd::matching::{Subject, worlds};
+use crate::sshd::matching::Subject;
 use crate::sshd::tokens::{self, BadTemplate};
+use crate::sshd::worlds::worlds;
 
 /// A key file that some sshd reads for an account, at least for some connections.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use rescind_protocol::path::PathState;
 
-use crate::sshd::matching::{World, describe};
+use crate::sshd::worlds::{World, describe};
 
 /// Whether something is possible, and what decides that.
 #[derive(Debug, Clone, PartialEq, Eq)]

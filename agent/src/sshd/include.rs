@@ -1,25 +1,22 @@
 //! A configuration with everything it includes, lexed and checked as sshd does when it starts.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::algorithms;
-use super::keyword::{Form, Keyword, Scope};
-use super::lexer::{Delimited, argv_split, logical_lines, trim_end, trim_start};
+use super::glob::glob;
+use super::keyword::{Keyword, Scope};
+use super::lexer::{Delimited, argv_split, logical_lines, trim_end};
 use super::matching::MatchLine;
-use super::pattern;
 use super::printable::{printable, printable_path};
 use super::release::Release;
+use super::setting::Rules;
 
 /// `SERVCONF_MAX_DEPTH`
 const INCLUDE_DEPTH_MAX: usize = 16;
 /// Files that one configuration may have; sshd has no such limit.
 const FILES_MAX: usize = 1024;
-/// Names of one directory that a pattern is compared with.
-const DIRECTORY_NAMES_MAX: usize = 65_536;
 /// Where relative `Include`s begin (`SSHDIR`).
 const SSHDIR: &str = "/etc/ssh";
 
@@ -236,7 +233,11 @@ impl Loader<'_> {
             }
             Keyword::Include => self.include(&words, depth)?,
             _ => {
-                let words = self.value(keyword, rest, words)?;
+                let rules = Rules {
+                    release: &self.config.release,
+                    files: self.source,
+                };
+                let words = rules.read(keyword, rest, words)?;
                 LineKind::Setting {
                     keyword,
                     scope,
@@ -244,156 +245,6 @@ impl Loader<'_> {
                 }
             }
         }))
-    }
-
-    /// The words of a setting, checked as servconf.c checks them.
-    fn value(
-        &self,
-        keyword: Keyword,
-        rest: &[u8],
-        mut words: Vec<Vec<u8>>,
-    ) -> Result<Vec<Vec<u8>>, String> {
-        let release = &self.config.release;
-        let shell_like = release.at_least(8, 7);
-        match keyword.form() {
-            Form::Unread => {
-                return if words.first().is_none_or(Vec::is_empty) {
-                    Err("missing argument".into())
-                } else {
-                    Ok(Vec::new())
-                };
-            }
-            Form::RestOfLine | Form::Command => {
-                let text = trim_start(rest);
-                if rest.is_empty() {
-                    return Err("missing argument".into());
-                }
-                // Up to 8.6 only a command that comes into force is looked at, see `Reading::set`.
-                let command = keyword.form() == Form::Command && shell_like;
-                if command && !text.starts_with(b"/") && !text.eq_ignore_ascii_case(b"none") {
-                    return Err("must be an absolute path".into());
-                }
-                return Ok(vec![text.to_vec()]);
-            }
-            Form::Words | Form::MoreWords => {
-                if shell_like {
-                    if words.iter().any(Vec::is_empty) {
-                        return Err("empty argument".into());
-                    }
-                    if words.is_empty() && release.at_least(9, 5) {
-                        return Err("missing argument".into());
-                    }
-                } else if let Some(end) = words.iter().position(Vec::is_empty) {
-                    let garbage = words.get(end + 1).is_some_and(|word| !word.is_empty());
-                    if garbage && keyword.form() == Form::MoreWords {
-                        return Err("garbage at end of line".into());
-                    }
-                    words.truncate(end);
-                }
-            }
-            Form::Choice(_) | Form::Word | Form::Number | Form::FileName => {
-                if words.first().is_none_or(Vec::is_empty) {
-                    return Err("missing argument".into());
-                }
-                let extra = if shell_like {
-                    words.len() > 1
-                } else {
-                    words.get(1).is_some_and(|w| !w.is_empty())
-                };
-                if extra {
-                    return Err("extra arguments at end of line".into());
-                }
-                words.truncate(1);
-            }
-        }
-        self.check(keyword, &words)?;
-        if keyword.form() == Form::FileName {
-            for word in &mut words {
-                *word = self.absolute(word)?;
-            }
-        }
-        if matches!(
-            keyword,
-            Keyword::AuthorizedKeysFile | Keyword::AuthorizedPrincipalsFile
-        ) {
-            for word in &mut words {
-                *word = self.expand_tilde(word)?;
-            }
-        }
-        Ok(words)
-    }
-
-    fn check(&self, keyword: Keyword, words: &[Vec<u8>]) -> Result<(), String> {
-        let unsupported = |word: &[u8]| Err(format!("unsupported value {:?}", printable(word)));
-        for word in words {
-            match keyword {
-                Keyword::AllowUsers | Keyword::DenyUsers => {
-                    if let Some(at) = word.iter().rposition(|b| *b == b'@')
-                        && pattern::matches_address(None, &word[at + 1..])
-                            == pattern::ListMatch::Invalid
-                    {
-                        return Err(format!("invalid pattern {:?}", printable(word)));
-                    }
-                }
-                Keyword::PubkeyAcceptedAlgorithms
-                    if !algorithms::is_valid_list(word, &self.config.release) =>
-                {
-                    return Err(format!("bad key types {:?}", printable(word)));
-                }
-                Keyword::Port | Keyword::RequiredRsaSize
-                    if std::str::from_utf8(word)
-                        .ok()
-                        .and_then(|t| t.parse::<i32>().ok())
-                        .is_none() =>
-                {
-                    return unsupported(word);
-                }
-                _ => {}
-            }
-            if let Form::Choice(choices) = keyword.form()
-                && !choices
-                    .iter()
-                    .any(|choice| word.eq_ignore_ascii_case(choice.as_bytes()))
-            {
-                return unsupported(word);
-            }
-        }
-        if keyword == Keyword::AuthenticationMethods {
-            check_methods(words)?;
-        }
-        Ok(())
-    }
-
-    /// `derelativise_path`; sshd's working directory is `/`, and it puts another `/` behind that.
-    fn absolute(&self, word: &[u8]) -> Result<Vec<u8>, String> {
-        if word.eq_ignore_ascii_case(b"none") {
-            return Ok(b"none".to_vec());
-        }
-        let expanded = self.expand_tilde(word)?;
-        Ok(if expanded.starts_with(b"/") {
-            expanded
-        } else {
-            [b"//", expanded.as_slice()].concat()
-        })
-    }
-
-    /// `tilde_expand_filename` for root.
-    fn expand_tilde(&self, word: &[u8]) -> Result<Vec<u8>, String> {
-        let Some(rest) = word.strip_prefix(b"~") else {
-            return Ok(word.to_vec());
-        };
-        let slash = rest.iter().position(|b| *b == b'/');
-        let name = &rest[..slash.unwrap_or(rest.len())];
-        let home = self.source.home((!name.is_empty()).then_some(name));
-        let mut path =
-            home.ok_or_else(|| format!("no home directory for {:?}", printable(word)))?;
-        if let Some(at) = slash {
-            if !path.ends_with(b"/") {
-                path.push(b'/');
-            }
-            path.extend_from_slice(rest[at..].strip_prefix(b"/").unwrap_or_default());
-        }
-        Ok(path)
     }
 
     fn include(&mut self, words: &[Vec<u8>], depth: usize) -> Result<LineKind, LineProblem> {
@@ -415,7 +266,7 @@ impl Loader<'_> {
                 continue;
             }
             // As in sshd, what a file includes again while it is being read is not remembered yet.
-            let paths = self.glob(&selector).map_err(LineProblem::Included)?;
+            let paths = glob(self.source, &selector).map_err(LineProblem::Included)?;
             if paths.is_empty() {
                 self.selected.insert(selector.clone(), Vec::new());
             }
@@ -433,65 +284,6 @@ impl Loader<'_> {
         }
         Ok(LineKind::Include(included))
     }
-
-    /// glob(3) without flags: sorted, hidden names only where the pattern names the dot, a pattern without
-    /// wildcards matches what exists.
-    fn glob(&self, selector: &[u8]) -> Result<Vec<PathBuf>, ConfigError> {
-        let mut found: Vec<Vec<u8>> = vec![Vec::new()];
-        for component in selector.split(|b| *b == b'/').filter(|c| !c.is_empty()) {
-            let mut next = Vec::new();
-            for base in &found {
-                if is_wild(component) {
-                    next.extend(self.matching_names(base, component)?);
-                } else {
-                    next.push([base, b"/".as_slice(), &unescape(component)].concat());
-                }
-            }
-            found = next;
-        }
-        if !selector.starts_with(b"/") {
-            return Ok(Vec::new());
-        }
-        let mut paths = Vec::new();
-        for path in found {
-            let path = PathBuf::from(OsString::from_vec(path));
-            match self.source.read(&path) {
-                Err(ReadProblem::Missing) => {}
-                // sshd reads every match, and so do we: what cannot be read is an error there.
-                _ => paths.push(path),
-            }
-        }
-        paths.sort();
-        Ok(paths)
-    }
-
-    fn matching_names(&self, base: &[u8], pattern: &[u8]) -> Result<Vec<Vec<u8>>, ConfigError> {
-        let directory = Path::new(OsStr::from_bytes(if base.is_empty() { b"/" } else { base }));
-        let unreadable = |problem| ConfigError::Unreadable {
-            file: directory.to_owned(),
-            problem,
-        };
-        let names = match self.source.list(directory) {
-            Ok(names) => names,
-            Err(ReadProblem::Missing) => return Ok(Vec::new()),
-            Err(problem) => return Err(unreadable(problem)),
-        };
-        if names.len() > DIRECTORY_NAMES_MAX {
-            return Err(unreadable(ReadProblem::Other(format!(
-                "more than {DIRECTORY_NAMES_MAX} names"
-            ))));
-        }
-        let mut found: Vec<Vec<u8>> = names
-            .iter()
-            .map(|name| name.as_bytes())
-            .filter(|name| {
-                (!name.starts_with(b".") || pattern.starts_with(b".")) && fnmatch(name, pattern)
-            })
-            .map(|name| [base, b"/", name].concat())
-            .collect();
-        found.sort();
-        Ok(found)
-    }
 }
 
 enum LineProblem {
@@ -503,112 +295,6 @@ enum LineProblem {
 impl From<String> for LineProblem {
     fn from(why: String) -> Self {
         Self::Why(why)
-    }
-}
-
-/// `auth2_methods_valid` and the rules about `any`.
-fn check_methods(words: &[Vec<u8>]) -> Result<(), String> {
-    const METHODS: [&[u8]; 7] = [
-        b"none",
-        b"publickey",
-        b"password",
-        b"keyboard-interactive",
-        b"hostbased",
-        b"gssapi-with-mic",
-        b"gssapi-keyex",
-    ];
-    if words.is_empty() {
-        return Err("no AuthenticationMethods specified".into());
-    }
-    if words.iter().any(|w| w == b"any") {
-        return if words.len() == 1 {
-            Ok(())
-        } else {
-            Err("\"any\" must appear alone".into())
-        };
-    }
-    for method in words.iter().flat_map(|w| w.split(|b| *b == b',')) {
-        let name = method.split(|b| *b == b':').next().unwrap_or_default();
-        if !METHODS.contains(&name) {
-            return Err(format!(
-                "unknown authentication method {:?}",
-                printable(method)
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn is_wild(component: &[u8]) -> bool {
-    component.iter().any(|b| matches!(b, b'*' | b'?' | b'['))
-}
-
-fn unescape(component: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(component.len());
-    let mut bytes = component.iter();
-    while let Some(byte) = bytes.next() {
-        plain.push(if *byte == b'\\' {
-            *bytes.next().unwrap_or(byte)
-        } else {
-            *byte
-        });
-    }
-    plain
-}
-
-/// fnmatch(3) for one path component in the C locale: `*`, `?`, `[…]` with ranges, `[!…]`, `\`.
-fn fnmatch(name: &[u8], pattern: &[u8]) -> bool {
-    let Some((&first, rest)) = pattern.split_first() else {
-        return name.is_empty();
-    };
-    match first {
-        b'*' => {
-            let rest = &pattern[pattern
-                .iter()
-                .position(|b| *b != b'*')
-                .unwrap_or(pattern.len())..];
-            (0..=name.len()).any(|at| fnmatch(&name[at..], rest))
-        }
-        b'?' => !name.is_empty() && fnmatch(&name[1..], rest),
-        b'[' => match bracket(rest) {
-            Some((set, negated, length)) => {
-                let Some((byte, name)) = name.split_first() else {
-                    return false;
-                };
-                set.iter().any(|(low, high)| (low..=high).contains(&byte)) != negated
-                    && fnmatch(name, &rest[length..])
-            }
-            None => name.first() == Some(&b'[') && fnmatch(&name[1..], rest),
-        },
-        b'\\' if !rest.is_empty() => {
-            name.first() == rest.first() && fnmatch(&name[1..], &rest[1..])
-        }
-        byte => name.first() == Some(&byte) && fnmatch(&name[1..], rest),
-    }
-}
-
-type Ranges = Vec<(u8, u8)>;
-
-/// The ranges of a bracket expression, whether it is negated, and its length; `None` where it is not closed.
-fn bracket(text: &[u8]) -> Option<(Ranges, bool, usize)> {
-    let negated = matches!(text.first(), Some(b'!' | b'^'));
-    let mut at = usize::from(negated);
-    let mut set = Vec::new();
-    loop {
-        let low = *text.get(at)?;
-        if low == b']' && !set.is_empty() {
-            return Some((set, negated, at + 1));
-        }
-        match (text.get(at + 1), text.get(at + 2)) {
-            (Some(b'-'), Some(&high)) if high != b']' => {
-                set.push((low, high));
-                at += 3;
-            }
-            _ => {
-                set.push((low, low));
-                at += 1;
-            }
-        }
     }
 }
 
@@ -734,24 +420,5 @@ pub(crate) mod tests {
             config.findings()[0].to_string(),
             "/etc/ssh/sshd_config:2: unknown keyword RedHatOnly"
         );
-    }
-
-    #[test]
-    fn globs() {
-        for (name, pattern, expected) in [
-            ("10.conf", "*.conf", true),
-            ("10.conf", "[0-9][0-9].conf", true),
-            ("10.conf", "[!a-z]?.conf", true),
-            ("a]", "a[]]", true),
-            ("a[", "a[", true),
-            ("a*", "a\\*", true),
-            ("ab", "a\\*", false),
-        ] {
-            assert_eq!(
-                fnmatch(name.as_bytes(), pattern.as_bytes()),
-                expected,
-                "{name} {pattern}"
-            );
-        }
     }
 }

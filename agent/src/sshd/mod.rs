@@ -11,6 +11,8 @@ pub mod algorithms;
 pub mod authorized_keys;
 /// The settings in force for one account in one world.
 pub mod effective;
+/// glob(3).
+mod glob;
 /// A configuration with everything it includes, lexed and checked.
 pub mod include;
 /// A public key blob: its type and its one true fingerprint.
@@ -23,15 +25,21 @@ pub mod key_options;
 pub mod keyword;
 /// The words of a configuration line.
 pub mod lexer;
-/// `Match`: what is decided by the account, what by the connection, and the worlds between.
+/// `Match`: what is decided by the account and what by the connection.
 pub mod matching;
 /// Pattern lists, addresses and networks.
 pub mod pattern;
 /// Bytes of a host as text for people.
 pub mod printable;
+/// sshd's two readings of its configuration.
+mod reading;
 /// Which sshd: its version and the patches that change an answer.
 pub mod release;
 /// The file that `RevokedKeys` names.
 pub mod revoked_keys;
+/// The words of one setting.
+mod setting;
 /// `%h`, `%u`, `%U` in file names.
 pub mod tokens;
+/// The ways a connection can be.
+pub mod worlds;
