@@ -5,6 +5,7 @@ use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source};
 
 use super::facts::{Facts, KeyFiles, Sshd};
 use super::key_files::{group_names, subject};
+use super::revocations::Revocations;
 use super::verdict::{Checks, Verdict};
 use super::{console, ssh_certificates, ssh_gate, ssh_keys, ssh_others};
 use crate::host::account::Account;
@@ -20,7 +21,7 @@ pub fn evaluate(account: &Account, facts: &Facts<'_>, files: &mut dyn KeyFiles) 
     let mut paths = Vec::new();
     for sshd in facts.sshds {
         let from = paths.len();
-        match view(account, facts, sshd) {
+        match view(account, facts, sshd, files) {
             Ok(view) => {
                 ssh_keys::add(&view, files, &mut paths);
                 ssh_certificates::add(&view, files, &mut paths);
@@ -76,6 +77,8 @@ pub struct Situation {
     pub settings: Effective,
     /// What stands before every login.
     pub gate: Checks,
+    /// The keys that are revoked.
+    pub revoked: Revocations,
 }
 
 struct Unknown {
@@ -87,6 +90,7 @@ fn view<'a>(
     account: &'a Account,
     facts: &'a Facts<'a>,
     sshd: &'a Sshd,
+    files: &mut dyn KeyFiles,
 ) -> Result<View<'a>, Unknown> {
     let whole_file = || Source {
         file: sshd.name.clone(),
@@ -123,6 +127,7 @@ fn view<'a>(
     let worlds = worlds
         .into_iter()
         .map(|(world, (settings, gate))| Situation {
+            revoked: Revocations::read(account, &settings, files),
             world,
             settings,
             gate,

@@ -16,6 +16,8 @@ pub mod facts;
 pub mod key_files;
 /// Which authentication methods suffice.
 pub mod methods;
+/// Keys that sshd takes for revoked.
+pub mod revocations;
 /// Certificates, and CAs that are trusted.
 pub mod ssh_certificates;
 /// What stands before every ssh login: lists of users and groups, shell, expiry.

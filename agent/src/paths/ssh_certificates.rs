@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use rescind_protocol::name::KeyFingerprint;
 use rescind_protocol::path::{AccessPath, Mechanism, Source};
 
 use super::evaluate::{Situation, View};
@@ -15,6 +14,7 @@ use super::strict_modes;
 use super::verdict::{Checks, Verdict, merge};
 use crate::sshd::algorithms;
 use crate::sshd::include::ReadProblem;
+use crate::sshd::key_line::KeyLine;
 use crate::sshd::printable::{printable, printable_path};
 use crate::sshd::revoked_keys::plain_keys;
 use crate::sshd::tokens;
@@ -36,12 +36,12 @@ pub fn add(view: &View<'_>, files: &mut dyn KeyFiles, paths: &mut Vec<AccessPath
         match files.read(view.account, &path, ReadAs::Root) {
             Ok(facts) => {
                 for (line, key) in plain_keys(&facts.bytes) {
-                    let Ok(fingerprint) = key else { break };
+                    let Ok(key) = key else { break };
                     let source = Source {
                         file: shown.clone(),
                         line: Some(line),
                     };
-                    paths.push(ca_path(view, name, fingerprint, source, files));
+                    paths.push(ca_path(view, name, &key, source, files));
                 }
             }
             // Without the file no certificate is trusted.
@@ -74,7 +74,7 @@ pub fn rooted(name: &[u8]) -> PathBuf {
 fn ca_path(
     view: &View<'_>,
     name: &[u8],
-    fingerprint: KeyFingerprint,
+    key: &KeyLine,
     source: Source,
     files: &mut dyn KeyFiles,
 ) -> AccessPath {
@@ -86,6 +86,7 @@ fn ca_path(
             checks.closed("TrustedUserCAKeys does not name this file");
         }
         check_public_key_login(view, situation, &mut checks);
+        situation.revoked.check(key, &mut checks);
         let accepted = &settings.pubkey_accepted_algorithms;
         if !algorithms::accepts_certificates(&accepted.value) {
             checks.closed(format!(
@@ -110,7 +111,7 @@ fn ca_path(
         Mechanism::SshCertificate,
         merge(verdicts),
         source,
-        Some(fingerprint),
+        Some(key.fingerprint),
     )
 }
 

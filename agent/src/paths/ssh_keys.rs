@@ -18,13 +18,11 @@ use crate::sshd::key_line::{Entry, KeyLine, LineKey};
 use crate::sshd::key_options::{Expiry, KeyOptions};
 use crate::sshd::matching::{ConnectionCriterion, Decide};
 use crate::sshd::printable::{printable, printable_path};
-use crate::sshd::revoked_keys::{self, Revocation};
 
 /// Adds a path for every line of every key file.
 pub fn add(view: &View<'_>, files: &mut dyn KeyFiles, paths: &mut Vec<AccessPath>) {
-    let revoked = RevokedFiles::read(view, files);
     for file in in_force(view, paths) {
-        add_file(view, &file, &revoked, files, paths);
+        add_file(view, &file, files, paths);
     }
 }
 
@@ -71,7 +69,6 @@ fn in_force(view: &View<'_>, paths: &mut Vec<AccessPath>) -> Vec<FileInForce> {
 fn add_file(
     view: &View<'_>,
     file: &FileInForce,
-    revoked: &RevokedFiles,
     files: &mut dyn KeyFiles,
     paths: &mut Vec<AccessPath>,
 ) {
@@ -124,8 +121,8 @@ fn add_file(
                 } else {
                     Mechanism::SshPublicKey
                 };
-                let worlds = view.worlds.iter().zip(&file.in_world).enumerate();
-                let verdicts = worlds.map(|(index, (situation, in_force))| {
+                let worlds = view.worlds.iter().zip(&file.in_world);
+                let verdicts = worlds.map(|(situation, in_force)| {
                     let mut checks = situation.gate.clone();
                     if !in_force {
                         checks.closed(format!(
@@ -134,7 +131,7 @@ fn add_file(
                         ));
                     }
                     check_line(view, situation, key, &facts, &mut checks);
-                    revoked.check(index, key, &mut checks);
+                    situation.revoked.check(key, &mut checks);
                     check_first(situation, view, key, &earlier, &mut checks);
                     (&situation.world, checks.verdict(&how(key, view)))
                 });
@@ -340,63 +337,5 @@ fn check_first(
             "line {} has the same key without a command and is used instead",
             line.line
         ));
-    }
-}
-
-/// The revoked keys in force in each world.
-struct RevokedFiles {
-    in_world: Vec<Option<RevokedFile>>,
-}
-
-struct RevokedFile {
-    /// The setting, for reasons.
-    told: String,
-    bytes: Result<Vec<u8>, ReadProblem>,
-}
-
-impl RevokedFiles {
-    fn read(view: &View<'_>, files: &mut dyn KeyFiles) -> Self {
-        let in_world = view
-            .worlds
-            .iter()
-            .map(|situation| {
-                let setting = &situation.settings.revoked_keys;
-                let name = setting.value.as_deref()?;
-                let told = format!("RevokedKeys {} ({})", printable(name), setting.origin);
-                let path = super::ssh_certificates::rooted(name);
-                let bytes = files
-                    .read(view.account, &path, ReadAs::Root)
-                    .map(|facts| facts.bytes);
-                Some(RevokedFile { told, bytes })
-            })
-            .collect();
-        Self { in_world }
-    }
-
-    fn check(&self, world: usize, key: &KeyLine, checks: &mut Checks) {
-        let Some(Some(RevokedFile { told, bytes: file })) = self.in_world.get(world) else {
-            return;
-        };
-        match file {
-            Ok(bytes) => match revoked_keys::check(bytes, &key.fingerprint) {
-                Revocation::NotListed => {}
-                Revocation::Revoked => checks.closed(told.clone()),
-                Revocation::Refused { line } => {
-                    checks.closed(format!(
-                        "{told}: sshd refuses keys because it cannot read line {line}"
-                    ));
-                }
-                Revocation::Krl => {
-                    checks.unknown(format!("{told} is a KRL that could not be read"))
-                }
-            },
-            // sshd refuses every key when it cannot read the file.
-            Err(ReadProblem::Missing | ReadProblem::Directory) => {
-                checks.closed(format!(
-                    "{told}: there is no such file, so sshd refuses every key"
-                ));
-            }
-            Err(problem) => checks.unknown(format!("{told} could not be read: {problem}")),
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! an RSA number, `RSA` for the type's name). Whoever looked for a key by the digest of the blob as it stands could be
 //! hidden from; so the fingerprint is taken of the key written anew, as `ssh-keygen -lf` does.
 
+use aws_lc_rs::digest;
 use rescind_protocol::name::KeyFingerprint;
 
 use super::algorithms::{KeyType, key_type_of_name};
@@ -24,6 +25,8 @@ pub struct BlobKey {
     pub bits: usize,
     /// The fingerprint of the key; of a certificate, that of the key it certifies.
     pub fingerprint: KeyFingerprint,
+    /// The same with SHA-1, by which a KRL may name a key.
+    pub sha1: [u8; 20],
 }
 
 /// Why a blob is no key that sshd takes.
@@ -67,8 +70,16 @@ impl BlobKey {
             certificate,
             bits,
             fingerprint: KeyFingerprint::of_blob(&plain.0),
+            sha1: sha1(&plain.0),
         })
     }
+}
+
+fn sha1(bytes: &[u8]) -> [u8; 20] {
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    let mut sum = [0; 20];
+    sum.copy_from_slice(digest.as_ref());
+    sum
 }
 
 /// `sshkey_type_from_name`: a full name, or the short name of a plain type without regard to case.

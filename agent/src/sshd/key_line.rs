@@ -33,6 +33,8 @@ pub struct KeyLine {
     pub kind: LineKey,
     /// The key's fingerprint, as `ssh-keygen -lf` prints it.
     pub fingerprint: KeyFingerprint,
+    /// The same with SHA-1, by which a KRL may name a key; of a foreign key there is none.
+    pub sha1: Option<[u8; 20]>,
     /// Where in the line the comment stands; empty where there is none.
     pub comment: Range<usize>,
 }
@@ -129,12 +131,13 @@ impl Entry {
         match found {
             Ok((key, options, comment)) => {
                 let end = text.trim_ascii_end().len().max(comment);
-                let (kind, fingerprint) = key.split();
+                let (kind, (fingerprint, sha1)) = (key.kind(), key.fingerprints());
                 Self::Key(KeyLine {
                     line,
                     options,
                     kind,
                     fingerprint,
+                    sha1,
                     comment: comment..end,
                 })
             }
@@ -163,17 +166,21 @@ enum FoundKey {
 }
 
 impl FoundKey {
-    const fn split(&self) -> (LineKey, KeyFingerprint) {
+    const fn kind(&self) -> LineKey {
         match self {
-            Self::Known(key) if key.certificate => (LineKey::Certificate, key.fingerprint),
-            Self::Known(key) => (
-                LineKey::Plain {
-                    key_type: key.key_type,
-                    bits: key.bits,
-                },
-                key.fingerprint,
-            ),
-            Self::Foreign(fingerprint) => (LineKey::Foreign, *fingerprint),
+            Self::Known(key) if key.certificate => LineKey::Certificate,
+            Self::Known(BlobKey { key_type, bits, .. }) => LineKey::Plain {
+                key_type: *key_type,
+                bits: *bits,
+            },
+            Self::Foreign(_) => LineKey::Foreign,
+        }
+    }
+
+    const fn fingerprints(&self) -> (KeyFingerprint, Option<[u8; 20]>) {
+        match self {
+            Self::Known(key) => (key.fingerprint, Some(key.sha1)),
+            Self::Foreign(fingerprint) => (*fingerprint, None),
         }
     }
 }

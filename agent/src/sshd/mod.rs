@@ -23,6 +23,8 @@ pub mod key_line;
 pub mod key_options;
 /// The keywords of sshd_config(5).
 pub mod keyword;
+/// Key revocation lists.
+pub mod krl;
 /// The words of a configuration line.
 pub mod lexer;
 /// `Match`: what is decided by the account and what by the connection.

@@ -186,6 +186,22 @@ impl Network {
         }
     }
 
+    /// The first address behind it, where there is one.
+    pub fn next(&self) -> Option<IpAddr> {
+        match self.first {
+            IpAddr::V4(a) => {
+                let size = 1u64 << (32 - u32::from(self.prefix));
+                let next = u32::try_from(u64::from(u32::from(a)) + size).ok()?;
+                Some(Ipv4Addr::from(next).into())
+            }
+            IpAddr::V6(a) => {
+                let size = 1u128.checked_shl(128 - u32::from(self.prefix))?;
+                let next = u128::from(a).checked_add(size)?;
+                Some(Ipv6Addr::from(next).into())
+            }
+        }
+    }
+
     /// Whether an address lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.first.is_ipv4() && masked(address, self.prefix) == self.first

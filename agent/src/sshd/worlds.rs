@@ -1,6 +1,9 @@
 //! The ways a connection can be, as far as a configuration tells them apart.
 
+use std::net::IpAddr;
+
 use super::matching::{ConnectionCriterion, Decide};
+use super::pattern::{Network, NetworkParse};
 
 /// The most worlds that are looked at for one account.
 pub const WORLDS_MAX: usize = 64;
@@ -27,10 +30,10 @@ pub fn worlds<T>(
         let mut supposition = Supposition { world: given };
         let value = evaluate(&mut supposition);
         let world = supposition.world;
-        // Every criterion met for the first time was supposed false; its other half is still to be looked at.
+        // Of every criterion met for the first time the other half is still to be looked at.
         for at in supposed..world.len() {
             let mut other = world[..=at].to_vec();
-            other[at].1 = true;
+            other[at].1 = !other[at].1;
             if is_possible(&other) {
                 open.push(other);
             }
@@ -45,22 +48,96 @@ struct Supposition {
 }
 
 impl Decide for Supposition {
+    /// What is not known yet is supposed false, unless it cannot be.
     fn decide(&mut self, criterion: &ConnectionCriterion) -> bool {
         if let Some((_, holds)) = self.world.iter().find(|(known, _)| known == criterion) {
             return *holds;
         }
         self.world.push((criterion.clone(), false));
-        false
+        let holds = !is_possible(&self.world);
+        if let Some(last) = self.world.last_mut() {
+            last.1 = holds;
+        }
+        holds
     }
 }
 
-/// A connection comes to one port only.
+/// Whether some connection is like that: it comes to one port, from one address, to one address.
+///
+/// Lists with wildcards, and names, are taken to hold or not as they please.
 fn is_possible(world: &World) -> bool {
     let ports = world
         .iter()
         .filter(|(c, holds)| *holds && matches!(c, ConnectionCriterion::LocalPort(_)));
     ports.count() <= 1
+        && some_address_fits(world, |c| match c {
+            ConnectionCriterion::Address(list) => Some(list),
+            _ => None,
+        })
+        && some_address_fits(world, |c| match c {
+            ConnectionCriterion::LocalAddress(list) => Some(list),
+            _ => None,
+        })
 }
+
+fn some_address_fits(
+    world: &World,
+    kind: impl Fn(&ConnectionCriterion) -> Option<&Vec<u8>>,
+) -> bool {
+    let lists: Vec<(AddressList, bool)> = world
+        .iter()
+        .filter_map(|(criterion, holds)| Some((AddressList::parse(kind(criterion)?)?, *holds)))
+        .collect();
+    if lists.len() < 2 {
+        return true;
+    }
+    // Whether a list holds changes only where one of its networks begins or ends.
+    let edges = lists
+        .iter()
+        .flat_map(|(list, _)| &list.networks)
+        .flat_map(|(network, _)| [Some(network.first), network.next()].into_iter().flatten());
+    let lowest = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
+    edges.chain(lowest).any(|address| {
+        lists
+            .iter()
+            .all(|(list, holds)| list.holds(address) == *holds)
+    })
+}
+
+/// A list of addresses without wildcards.
+struct AddressList {
+    /// Networks, and whether they are negated.
+    networks: Vec<(Network, bool)>,
+}
+
+impl AddressList {
+    fn parse(list: &[u8]) -> Option<Self> {
+        let entry = |entry: &[u8]| {
+            let bare = entry.strip_prefix(b"!");
+            match Network::parse(bare.unwrap_or(entry)) {
+                NetworkParse::Network(network) => Some((network, bare.is_some())),
+                _ => None,
+            }
+        };
+        let networks = list
+            .split(|b| *b == b',')
+            .map(entry)
+            .collect::<Option<_>>()?;
+        Some(Self { networks })
+    }
+
+    fn holds(&self, address: IpAddr) -> bool {
+        let found = |negated| {
+            self.networks
+                .iter()
+                .any(|(network, n)| *n == negated && network.contains(address))
+        };
+        found(false) && !found(true)
+    }
+}
+
+/// The criteria that are told of a world in which none holds.
+const FAILING_TOLD_MAX: usize = 3;
 
 /// A world for people: the criteria that hold, or that none does.
 pub fn describe(world: &World) -> String {
@@ -76,6 +153,9 @@ pub fn describe(world: &World) -> String {
     match (holds.is_empty(), fails.is_empty()) {
         (true, true) => "any connection".into(),
         (false, _) => holds,
+        (true, false) if world.len() > FAILING_TOLD_MAX => {
+            format!("none of the {} kinds that are told apart", world.len())
+        }
         (true, false) => format!("not {}", fails.replace(" and ", " and not ")),
     }
 }
@@ -116,5 +196,48 @@ mod tests {
                 .count()
         });
         assert_eq!(many, Err(TooManyWorlds));
+    }
+
+    #[test]
+    fn one_connection_has_one_address() {
+        let address = |list: &str| ConnectionCriterion::Address(list.into());
+        let nets: Vec<_> = (0..40)
+            .map(|n| address(&format!("10.{n}.0.0/16")))
+            .collect();
+        let found = worlds(|c| nets.iter().filter(|net| c.decide(net)).count()).unwrap();
+        assert_eq!(found.len(), 41);
+        assert!(found.iter().all(|(_, held)| *held <= 1));
+        let nested = [
+            address("10.0.0.0/8"),
+            address("10.1.0.0/16"),
+            address("!10.1.0.0/16,10.0.0.0/8"),
+        ];
+        let found = worlds(|c| nested.each_ref().map(|net| c.decide(net))).unwrap();
+        let mut values: Vec<_> = found.into_iter().map(|(_, held)| held).collect();
+        values.sort_unstable();
+        assert_eq!(
+            values,
+            [
+                [false, false, false],
+                [true, false, true],
+                [true, true, false]
+            ]
+        );
+        // A wildcard is not understood, and may go with anything.
+        let wild = [address("10.0.0.0/8"), address("192.168.*")];
+        assert_eq!(
+            worlds(|c| wild.each_ref().map(|net| c.decide(net)))
+                .unwrap()
+                .len(),
+            4
+        );
+        let all = [address("0.0.0.0/0,::/0")];
+        let both = [address("0.0.0.0/0"), address("::/0"), all[0].clone()];
+        assert_eq!(
+            worlds(|c| both.each_ref().map(|net| c.decide(net)))
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }
