@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rescind_protocol::cbor;
 use rescind_protocol::evidence::{BrokenChain, ChainHead, ChainVerifier, Event, SealedRecord};
-use rescind_protocol::name::HostId;
+use rescind_protocol::name::{Digest, HostId};
 use rescind_protocol::sign::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,28 @@ pub struct Heading {
     pub chain: u32,
     /// The key that signs it, as the host showed it when it joined.
     pub evidence_key: VerifyingKey,
+    /// What its first record continues: nothing, or a record of the chain before it, or one that
+    /// was lost.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// The place before a chain's first record.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// The first record's index.
+    pub next: u64,
+    /// The digest of the record before it.
+    pub prev: Digest,
+}
+
+impl From<ChainHead> for Start {
+    fn from(head: ChainHead) -> Self {
+        Self {
+            next: head.next,
+            prev: head.prev,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -135,8 +157,11 @@ pub fn check(mut from: impl BufRead, key: Option<VerifyingKey>) -> Result<Vec<Ch
                     found: heading.evidence_key,
                 });
             }
-            let verifier = ChainVerifier::new(heading.evidence_key, ChainHead::default());
-            let head = ChainHead::default();
+            let head = ChainHead {
+                next: heading.start.next,
+                prev: heading.start.prev,
+            };
+            let verifier = ChainVerifier::new(heading.evidence_key, head);
             chains.push((
                 Checked {
                     heading,

@@ -189,6 +189,69 @@ async fn a_lost_store_is_noticed_and_what_stood_is_given_again() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_set_back_goes_on_from_there() {
+    let plane = TestPlane::start().await;
+    let operator = plane.operator();
+    let mut agent = one_host(&plane, "web1").await;
+    for _ in 0..5 {
+        agent.record(&gap("before"));
+    }
+    agent.connect(plane.agents()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    agent.chain.truncate(4);
+    let mut connection = agent.dial(plane.agents()).await.unwrap();
+    connection.send(agent.hello()).await;
+    assert_eq!(connection.welcome().await.chain, head_of(&agent.chain));
+    agent.record(&gap("after"));
+    agent.send_evidence(&mut connection, 4).await;
+    operator.until_exception("store-lost").await;
+    let verified = operator.get("/v1/hosts/web1/evidence/verify").await;
+    assert_eq!(verified["verified"], true);
+    assert_eq!(verified["chains"][1]["start"]["next"], 4);
+    assert_eq!(verified["chains"][1]["records"], 5);
+}
+
+#[tokio::test]
+async fn records_that_a_host_has_lost_are_given_up_by_an_operator_only() {
+    let plane = TestPlane::start().await;
+    let operator = plane.operator();
+    let mut agent = one_host(&plane, "web1").await;
+    agent.connect(plane.agents()).await;
+    agent.record(&gap("lost"));
+    agent.record(&gap("kept"));
+    for _ in 0..2 {
+        let mut connection = agent.dial(plane.agents()).await.unwrap();
+        connection.send(agent.hello()).await;
+        connection.welcome().await;
+        connection
+            .send(Evidence {
+                records: agent.chain[3..].to_vec(),
+            })
+            .await;
+        assert!(
+            connection
+                .refused()
+                .await
+                .contains("expected record 2, found 3")
+        );
+    }
+    let exception = operator.until_exception("evidence-refused").await;
+    assert!(
+        exception["detail"].as_str().unwrap().contains("accept-gap"),
+        "{exception}"
+    );
+    operator
+        .post("/v1/hosts/web1/evidence/accept-gap", json!(null))
+        .await;
+    let mut connection = agent.connect(plane.agents()).await;
+    agent.record(&gap("new"));
+    agent.send_evidence(&mut connection, 4).await;
+    let verified = operator.get("/v1/hosts/web1/evidence/verify").await;
+    assert_eq!(verified["verified"], true);
+    assert_eq!(verified["chains"][1]["start"]["next"], 4);
+}
+
+#[tokio::test]
 async fn two_machines_with_one_identity_are_noticed() {
     let plane = TestPlane::start().await;
     let operator = plane.operator();

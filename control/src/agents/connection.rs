@@ -407,8 +407,9 @@ impl Session {
 
     async fn close(&mut self, why: Close) -> Result<End, End> {
         match why {
-            Close::Removed => Ok(End::Refuse(
-                "this host was removed or enrolled again".into(),
+            Close::Changed => Ok(End::Refuse(
+                "this host was removed or enrolled again, or an operator decided about its chain"
+                    .into(),
             )),
             Close::Shutdown => Ok(End::Stopping),
             Close::Replaced { peer, boot_id } => {

@@ -1,6 +1,6 @@
 //! Evidence: verified, kept, acknowledged.
 
-use rescind_protocol::evidence::{BrokenChain, SealedRecord};
+use rescind_protocol::evidence::{BrokenChain, ChainHead, SealedRecord};
 use rescind_protocol::message::{Evidence, EvidenceAck};
 use rescind_protocol::name::Digest;
 
@@ -121,7 +121,10 @@ impl Session {
         tracing::warn!(%host, error = words, "evidence refused");
         let forked = matches!(error, BrokenChain::Link { .. });
         let (greeting, order) = (self.greeting.clone(), self.reissue());
-        let detail = words.clone();
+        let mut detail = words.clone();
+        if matches!(error, BrokenChain::Index { want, found } if found > want) {
+            detail.push_str("; if the host has lost the records between, run `rescind evidence accept-gap --host`");
+        }
         self.plane
             .db
             .write(move |conn| {
@@ -140,7 +143,14 @@ impl Session {
                 exceptions::raise(conn, &new, now.millis())?;
                 if forked {
                     let why = "the host's chain had forked from our copy";
-                    greeting::another_chain(conn, greeting.chain, &greeting, why, &order, now)?;
+                    greeting::another_chain(
+                        conn,
+                        &greeting,
+                        ChainHead::default(),
+                        why,
+                        &order,
+                        now,
+                    )?;
                 }
                 Ok::<_, DbError>(())
             })

@@ -77,7 +77,7 @@ pub fn greet(
     certificates::mark_used(conn, hello.host, caller.certificate, at)?;
     if hosts::greeted(conn, hello, at)? {
         let detail = format!(
-            "it has seen order {} and this database never gave that many: was it restored from a backup?",
+            "it has seen order {} and this database never gave that many: was it restored from a backup? if the host then cannot send evidence it no longer has, run `rescind evidence accept-gap --host`",
             hello.order_cursor
         );
         raise(conn, hello, Kind::DatabaseBehind, detail, at)?;
@@ -92,8 +92,27 @@ pub fn greet(
         head: chain.head,
         evidence_taken: true,
     };
-    match compare(hello.chain, chain.head) {
-        Standing::Continues => return Ok(Some(going_on)),
+    let start = match compare(hello.chain, chain.head) {
+        Standing::Continues => match hosts::take_accepted_gap(conn, hello.host)? {
+            Some(by) => {
+                let why = format!("{by} accepted a gap after record {}", chain.head.next);
+                let number = hosts::begin_chain(
+                    conn,
+                    hello.host,
+                    chain.evidence_key,
+                    hello.chain,
+                    &why,
+                    at,
+                )?;
+                let chain = ChainId { number, ..ours };
+                return Ok(Some(Greeting {
+                    chain,
+                    head: hello.chain,
+                    ..going_on
+                }));
+            }
+            None => return Ok(Some(going_on)),
+        },
         Standing::Behind => {
             let set_back = hello.chain.next > 0
                 && evidence::digest_at(conn, ours, hello.chain.next - 1)? == Some(hello.chain.prev);
@@ -116,6 +135,12 @@ pub fn greet(
                     at,
                 )?;
             }
+            // What it has is in our copy already.
+            if set_back {
+                hello.chain
+            } else {
+                ChainHead::default()
+            }
         }
         Standing::Forked => {
             let detail = format!(
@@ -123,17 +148,11 @@ pub fn greet(
                 chain.head.next, caller.peer
             );
             raise(conn, hello, Kind::Clone, detail, at)?;
+            ChainHead::default()
         }
-    }
-    another_chain(
-        conn,
-        ours,
-        &going_on,
-        "the host's chain did not continue our copy",
-        order,
-        now,
-    )
-    .map(Some)
+    };
+    let why = "the host's chain did not continue our copy";
+    another_chain(conn, &going_on, start, why, order, now).map(Some)
 }
 
 /// What is needed to issue orders again.
@@ -149,39 +168,37 @@ pub struct Reissue {
 /// numbers: what was in force stays in force.
 pub fn another_chain(
     conn: &Connection,
-    old: ChainId,
-    greeting: &Greeting,
+    old: &Greeting,
+    start: ChainHead,
     why: &str,
     order: &Reissue,
     now: UnixMicros,
 ) -> Result<Greeting, DbError> {
-    for row in orders::in_force(conn, old.host)? {
+    let host = old.chain.host;
+    for row in orders::in_force(conn, host)? {
         orders::reissue(conn, &order.key, &row, order.ttl_ms, why, now)?;
     }
-    if hosts::chains_since_enrolment(conn, old.host)? >= CHAINS_MAX {
+    if hosts::chains_since_enrolment(conn, host)? >= CHAINS_MAX {
         let detail = format!(
             "it began {CHAINS_MAX} chains; its evidence is not taken until it is enrolled again (`rescind token new --host`)"
         );
         let new = NewException {
             kind: Kind::EvidenceRefused,
-            host: old.host,
+            host,
             order: None,
             detail,
         };
         exceptions::raise(conn, &new, now.millis())?;
         return Ok(Greeting {
             evidence_taken: false,
-            ..greeting.clone()
+            ..old.clone()
         });
     }
-    let number = hosts::begin_chain(conn, old.host, greeting.key, why, now.millis())?;
+    let number = hosts::begin_chain(conn, host, old.key, start, why, now.millis())?;
     Ok(Greeting {
-        chain: ChainId {
-            host: old.host,
-            number,
-        },
-        head: ChainHead::default(),
-        ..greeting.clone()
+        chain: ChainId { host, number },
+        head: start,
+        ..old.clone()
     })
 }
 

@@ -68,8 +68,8 @@ pub struct Asked {
 /// Why a connection should end.
 #[derive(Debug, Clone)]
 pub enum Close {
-    /// The host was removed, or enrolled again.
-    Removed,
+    /// The host was removed or enrolled again, or must say hello again.
+    Changed,
     /// The same host has connected again.
     Replaced {
         /// From where.
@@ -219,7 +219,7 @@ impl Presence {
     /// Ends a host's connection.
     pub fn close(&self, host: HostId) {
         if let Some(slot) = self.of(host) {
-            slot.close(Close::Removed);
+            slot.close(Close::Changed);
         }
     }
 

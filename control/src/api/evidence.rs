@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -13,7 +14,10 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::ApiError;
 use super::hosts::find;
+use super::listener::Caller;
 use crate::bundle::{FORMAT, Heading, record_line};
+use crate::clock;
+use crate::db::audit;
 use crate::db::evidence::{self as table, ChainId};
 use crate::db::{DbError, hosts};
 use crate::plane::Plane;
@@ -39,13 +43,14 @@ pub async fn export(
                 name: host.name.clone(),
                 chain: chain.number,
                 evidence_key: chain.evidence_key,
+                start: chain.start.into(),
             };
             let mut text = crate::db::to_json(&heading);
             text.push('\n');
             if lines.send(Ok(text.into())).await.is_err() {
                 return;
             }
-            let mut from = 0;
+            let mut from = chain.start.next;
             while from < chain.head.next {
                 let chain = ChainId {
                     host: id,
@@ -75,6 +80,30 @@ pub async fn export(
     Ok((headers, Body::from_stream(ReceiverStream::new(body))).into_response())
 }
 
+/// An operator gives up the evidence that a host cannot send any more.
+pub async fn accept_gap(
+    State(plane): State<Arc<Plane>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let host = find(&plane, name).await?;
+    let id = host.id;
+    plane
+        .db
+        .write(move |conn| {
+            let detail = format!(
+                "host {} ({id}), after record {}",
+                host.name, host.chain.head.next
+            );
+            hosts::accept_gap(conn, id, &caller.operator.name)?;
+            audit::record(conn, &caller.operator, "accept-gap", &detail, clock::now())
+        })
+        .await?;
+    // It says hello again, and goes on from there.
+    plane.presence.close(id);
+    Ok(Json(serde_json::json!({ "host": id })))
+}
+
 /// Verifies our copy of a host's chains, record by record.
 pub async fn verify_host(
     State(plane): State<Arc<Plane>>,
@@ -88,7 +117,7 @@ pub async fn verify_host(
             let mut out = Vec::new();
             for chain in hosts::chains(conn, id)? {
                 let of = ChainId { host: id, number: chain.number };
-                let mut head = ChainHead::default();
+                let mut head = chain.start;
                 let mut broken = None;
                 while head.next < chain.head.next && broken.is_none() {
                     let page = table::records(conn, of, head.next, PAGE)?;
@@ -111,7 +140,7 @@ pub async fn verify_host(
                 }
                 out.push(serde_json::json!({
                     "chain": chain.number, "evidence_key": chain.evidence_key, "began_at": chain.began_at,
-                    "why": chain.why, "records": head.next, "head": head.prev,
+                    "why": chain.why, "start": chain.start, "records": head.next, "head": head.prev,
                     "verified": broken.is_none(), "error": broken,
                 }));
             }

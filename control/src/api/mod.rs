@@ -47,6 +47,10 @@ pub fn router(plane: Arc<Plane>) -> Router {
             "/v1/hosts/{host}/evidence/verify",
             get(evidence::verify_host),
         )
+        .route(
+            "/v1/hosts/{host}/evidence/accept-gap",
+            post(evidence::accept_gap),
+        )
         .route("/v1/orders", get(orders::list).post(orders::create))
         .route("/v1/orders/{id}", get(orders::show))
         .route("/v1/orders/{id}/follow", get(orders::follow))

@@ -57,6 +57,9 @@ pub struct Give {
 /// The answer: the orders, one per host.
 #[derive(Debug, Serialize)]
 pub struct Given {
+    /// The order's id, when there is exactly one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
     /// The orders.
     pub orders: Vec<OrderRow>,
 }
@@ -118,7 +121,11 @@ pub async fn create(
                 .collect::<Result<Vec<_>, DbError>>()
         })
         .await?;
-    Ok(Json(Given { orders }))
+    let order = match orders.as_slice() {
+        [one] => Some(one.id),
+        _ => None,
+    };
+    Ok(Json(Given { order, orders }))
 }
 
 /// `GET /v1/orders`.

@@ -25,8 +25,15 @@ pub enum Evidence {
         #[arg(long)]
         host: String,
         /// The file; `-` for standard output
-        #[arg(short, long, value_name = "FILE")]
+        #[arg(short, long, value_name = "FILE", default_value = "-")]
         output: PathBuf,
+    },
+    /// Go on although a host cannot send records that it has lost; recorded as your decision
+    #[command(after_help = "Example:\n  rescind evidence accept-gap --host web1")]
+    AcceptGap {
+        /// The host
+        #[arg(long)]
+        host: String,
     },
 }
 
@@ -119,6 +126,15 @@ impl Evidence {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
         match self {
             Self::Verify(verify) => verify.run(client, json).await,
+            Self::AcceptGap { host } => {
+                let path = format!("/v1/hosts/{}/evidence/accept-gap", segment(&host));
+                let accepted: Value = client.post(&path, &Value::Null).await?;
+                if json {
+                    print_json(&accepted)
+                } else {
+                    print("accepted\n")
+                }
+            }
             Self::Export { host, output } => {
                 let failed = |error: std::io::Error| {
                     Failure::Failed(format!("{}: {error}", output.display()))

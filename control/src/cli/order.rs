@@ -53,7 +53,7 @@ pub enum Order {
         /// The order
         id: OrderId,
         /// The file; `-` for standard output
-        #[arg(short, long, value_name = "FILE")]
+        #[arg(short, long, value_name = "FILE", default_value = "-")]
         output: PathBuf,
     },
 }
@@ -115,7 +115,7 @@ impl Order {
                 for event in shown["timeline"].as_array().into_iter().flatten() {
                     print(&event_line(event, ""))?;
                 }
-                print(&summary(&shown["outcome"]))
+                print(&summary(&shown["result"]))
             }
             Self::Export { id, output } => {
                 let bytes = client.bytes(&format!("/v1/orders/{id}/export")).await?;
@@ -144,7 +144,7 @@ fn orders_table(orders: &[Value]) -> String {
     ]);
     for order in orders {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let verdict = text(&order["outcome"]["verdict"]);
+        let verdict = text(&order["outcome"]);
         let state = text(&order["state"]);
         table.row([
             text(&order["id"]),
@@ -307,8 +307,8 @@ async fn follow_one(
             }
             _ => (),
         }
-        if event["detail"]["outcome"].is_object() {
-            outcome = event["detail"]["outcome"].clone();
+        if event["detail"]["result"].is_object() {
+            outcome = event["detail"]["result"].clone();
         }
     }
     if !json {
@@ -378,7 +378,7 @@ fn detail_words(state: &str, detail: &Value) -> String {
             format!("{what}{end}")
         }
         "verified" | "already" | "partial" | "refused" | "impossible" | "unverified" => {
-            let outcome = &detail["outcome"];
+            let outcome = &detail["result"];
             let guard = outcome["guard"]
                 .as_str()
                 .map(|guard| format!("[{guard}] "))

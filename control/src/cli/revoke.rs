@@ -99,7 +99,7 @@ pub struct Why {
     #[arg(long)]
     reason: String,
     /// On whose behalf; you, when not said. Who gave the order is recorded in any case
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, visible_alias = "by", value_name = "WHO")]
     asked_by: Option<String>,
     /// Who approved; may be given several times
     #[arg(long = "approved-by", value_name = "WHO")]

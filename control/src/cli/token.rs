@@ -26,6 +26,9 @@ pub enum Token {
         /// How long it lasts, as 30m; the server's default when not said
         #[arg(long, value_parser = duration)]
         ttl: Option<std::time::Duration>,
+        /// Print the token and nothing else
+        #[arg(long)]
+        quiet: bool,
     },
     /// List tokens that still open something
     #[command(after_help = "Example:\n  rescind token list")]
@@ -41,7 +44,12 @@ pub enum Token {
 impl Token {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
         match self {
-            Self::New { host, uses, ttl } => {
+            Self::New {
+                host,
+                uses,
+                ttl,
+                quiet,
+            } => {
                 let create = Create {
                     host,
                     uses: Some(uses),
@@ -53,6 +61,9 @@ impl Token {
                 }
                 let token = made["token"].as_str().unwrap_or_default();
                 print(&format!("{token}\n"))?;
+                if quiet {
+                    return Ok(());
+                }
                 let until = UnixMillis(made["expires_at"].as_u64().unwrap_or_default());
                 eprintln!("good for {uses} host(s) until {until}; on the host:");
                 let server = made["server_name"].as_str().unwrap_or("SERVER");

@@ -51,13 +51,17 @@ pub struct Chain {
     pub began_at: UnixMillis,
     /// Why it began.
     pub why: String,
+    /// Where it began: not at record 0 when it goes on from an earlier chain, or when records in
+    /// between were lost.
+    pub start: ChainHead,
     /// Where our copy stands.
     #[serde(flatten)]
     pub head: ChainHead,
 }
 
 const SELECT: &str = "
-SELECT h.*, c.number, c.evidence_key, c.began_at, c.why, c.next, c.prev,
+SELECT h.*, c.number, c.evidence_key, c.began_at, c.why, c.start_next,
+    c.start_prev, c.next, c.prev,
     (SELECT count(*) FROM orders o WHERE o.host = h.id AND o.in_force = 1) AS standing,
     (SELECT count(*) FROM orders o WHERE o.host = h.id AND o.ended = 0) AS pending,
     (SELECT count(*) FROM exceptions e WHERE e.host = h.id AND e.closed_at IS NULL) AS exceptions
@@ -122,7 +126,14 @@ pub fn insert(conn: &Connection, new: &Joining, now: UnixMillis) -> Result<(), D
             new.os
         ],
     )?;
-    begin_chain(conn, new.id, new.evidence_key, "enrolled", now)?;
+    begin_chain(
+        conn,
+        new.id,
+        new.evidence_key,
+        ChainHead::default(),
+        "enrolled",
+        now,
+    )?;
     Ok(())
 }
 
@@ -143,6 +154,7 @@ pub fn rejoin(conn: &Connection, host: &Joining, now: UnixMillis) -> Result<(), 
             conn,
             host.id,
             host.evidence_key,
+            ChainHead::default(),
             "enrolled again with a new evidence key",
             now,
         )?;
@@ -216,11 +228,12 @@ pub fn chains(conn: &Connection, id: HostId) -> Result<Vec<Chain>, DbError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Begins another chain for a host; its number.
+/// Begins another chain for a host; its number. `start` is what its first record must continue.
 pub fn begin_chain(
     conn: &Connection,
     id: HostId,
     key: VerifyingKey,
+    start: ChainHead,
     why: &str,
     now: UnixMillis,
 ) -> Result<u32, DbError> {
@@ -230,10 +243,35 @@ pub fn begin_chain(
         |row| row.get(0),
     )?;
     conn.execute(
-        "INSERT INTO chains (host, number, evidence_key, began_at, why) VALUES (?1,?2,?3,?4,?5)",
-        params![id.as_bytes(), number, key.as_bytes(), now.0 as i64, why],
+        "INSERT INTO chains (host, number, evidence_key, began_at, why, start_next, start_prev, next, prev)
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?6,?7)",
+        params![id.as_bytes(), number, key.as_bytes(), now.0 as i64, why, start.next as i64, start.prev.as_bytes()],
     )?;
     Ok(number)
+}
+
+/// Notes that an operator gives up the evidence that a host cannot send any more: its chain goes
+/// on from where it stands at its next hello.
+pub fn accept_gap(conn: &Connection, id: HostId, by: &str) -> Result<(), DbError> {
+    conn.execute(
+        "UPDATE hosts SET gap_accepted_by = ?2 WHERE id = ?1",
+        params![id.as_bytes(), by],
+    )?;
+    Ok(())
+}
+
+/// Who accepted a gap, once.
+pub fn take_accepted_gap(conn: &Connection, id: HostId) -> Result<Option<String>, DbError> {
+    let by: Option<String> = conn
+        .prepare_cached("SELECT gap_accepted_by FROM hosts WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| row.get(0))?;
+    if by.is_some() {
+        conn.execute(
+            "UPDATE hosts SET gap_accepted_by = NULL WHERE id = ?1",
+            [id.as_bytes()],
+        )?;
+    }
+    Ok(by)
 }
 
 /// How many chains the host began since it last joined.
@@ -272,14 +310,18 @@ fn host(row: &rusqlite::Row<'_>) -> rusqlite::Result<Host> {
 }
 
 fn chain(row: &rusqlite::Row<'_>) -> rusqlite::Result<Chain> {
+    let head = |next, prev| -> rusqlite::Result<ChainHead> {
+        Ok(ChainHead {
+            next: row.get::<_, i64>(next)? as u64,
+            prev: Digest::from_bytes(bytes(row, prev)?),
+        })
+    };
     Ok(Chain {
+        start: head("start_next", "start_prev")?,
         number: row.get("number")?,
         evidence_key: VerifyingKey::from_bytes(bytes(row, "evidence_key")?),
         began_at: UnixMillis(row.get::<_, i64>("began_at")? as u64),
         why: row.get("why")?,
-        head: ChainHead {
-            next: row.get::<_, i64>("next")? as u64,
-            prev: Digest::from_bytes(bytes(row, "prev")?),
-        },
+        head: head("next", "prev")?,
     })
 }

@@ -6,7 +6,7 @@
 use rescind_protocol::message::standing_digest;
 use rescind_protocol::name::{Digest, HostId, OrderId, UnixMillis};
 use rescind_protocol::order::{Action, Authority, Order, SignedOrder};
-use rescind_protocol::outcome::Outcome;
+use rescind_protocol::outcome::{Outcome, Verdict};
 use rescind_protocol::sign::{SigningKey, fill_random};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -119,8 +119,10 @@ pub struct OrderRow {
     pub ended: bool,
     /// Whether it is a standing order that the host holds.
     pub in_force: bool,
-    /// How it ended on the host.
-    pub outcome: Option<Outcome>,
+    /// How it ended on the host: `verified`, `already`, ….
+    pub outcome: Option<Verdict>,
+    /// The outcome as the host reported it.
+    pub result: Option<Outcome>,
     /// The order that ended it.
     pub released_by: Option<OrderId>,
     /// The order that was issued in its place.
@@ -536,7 +538,7 @@ fn order(row: &rusqlite::Row<'_>) -> rusqlite::Result<OrderRow> {
     };
     let issued_us = UnixMicros(row.get::<_, i64>("issued_us")? as u64);
     let state: String = row.get("state")?;
-    let outcome = match row.get_ref("outcome")? {
+    let result: Option<Outcome> = match row.get_ref("outcome")? {
         rusqlite::types::ValueRef::Null => None,
         _ => Some(json(row, "outcome")?),
     };
@@ -554,7 +556,8 @@ fn order(row: &rusqlite::Row<'_>) -> rusqlite::Result<OrderRow> {
         state: State::from_text(&state).ok_or_else(|| super::damaged(0, "state"))?,
         ended: row.get("ended")?,
         in_force: row.get("in_force")?,
-        outcome,
+        outcome: result.as_ref().map(|result| result.verdict),
+        result,
         released_by: id("released_by")?,
         superseded_by: id("superseded_by")?,
         digest: Digest::from_bytes(bytes(row, "digest")?),

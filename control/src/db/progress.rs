@@ -283,7 +283,7 @@ fn concluded(
         conn,
         row.id,
         &source.happened(name),
-        &json!({ "outcome": outcome }),
+        &json!({ "result": outcome }),
     )
 }
 

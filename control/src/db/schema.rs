@@ -20,7 +20,8 @@ CREATE TABLE hosts (
     os            TEXT NOT NULL,
     boot_id       TEXT NOT NULL DEFAULT '',
     order_seq     INTEGER NOT NULL DEFAULT 0, -- the last sequence number given to an order
-    order_cursor  INTEGER NOT NULL DEFAULT 0  -- what the host said it has seen
+    order_cursor  INTEGER NOT NULL DEFAULT 0, -- what the host said it has seen
+    gap_accepted_by TEXT -- an operator gave up the evidence that the host cannot send any more
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX hosts_name ON hosts (name) WHERE removed_at IS NULL;
 
@@ -31,8 +32,10 @@ CREATE TABLE chains (
     evidence_key BLOB NOT NULL,
     began_at     INTEGER NOT NULL,
     why          TEXT NOT NULL,
-    next         INTEGER NOT NULL DEFAULT 0,
-    prev         BLOB NOT NULL DEFAULT (zeroblob(32)),
+    start_next   INTEGER NOT NULL, -- the first record of this chain, and the one before it
+    start_prev   BLOB NOT NULL,
+    next         INTEGER NOT NULL,
+    prev         BLOB NOT NULL,
     PRIMARY KEY (host, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -8,3 +8,5 @@ pub mod agent;
 pub mod operator;
 /// A control plane in a temporary directory.
 pub mod plane;
+/// A control plane that is a process of its own.
+pub mod process;
