@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use rescind_protocol::sign::VerifyingKey;
@@ -49,9 +49,10 @@ pub struct Verify {
     /// The host whose chains the server should verify; all hosts when nothing is said
     #[arg(long)]
     host: Option<String>,
-    /// The evidence key that must have signed every chain of the file
+    /// The evidence key that must have signed every chain of the file: its text, or a file with it
+    // The same name and type as the option of all commands, which has no meaning here.
     #[arg(long, requires = "file", value_name = "PUB")]
-    key: Option<VerifyingKey>,
+    key: Option<PathBuf>,
 }
 
 impl Verify {
@@ -66,13 +67,13 @@ impl Verify {
         let failed =
             |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", path.display()));
         let file = File::open(&path).map_err(|error| failed(&error))?;
-        let chains =
-            bundle::check(BufReader::new(file), self.key).map_err(|error| failed(&error))?;
+        let key = self.key.as_deref().map(evidence_key).transpose()?;
+        let chains = bundle::check(BufReader::new(file), key).map_err(|error| failed(&error))?;
         if json {
             return print_json(&chains);
         }
         print(&checked_table(&chains))?;
-        if self.key.is_none() {
+        if key.is_none() {
             eprintln!("held to the key in the file itself; give --key to say whose it must be");
         }
         Ok(())
@@ -155,6 +156,15 @@ impl Evidence {
                 out.flush().map_err(failed)
             }
         }
+    }
+}
+
+fn evidence_key(given: &Path) -> Result<VerifyingKey, Failure> {
+    let text = given.to_string_lossy();
+    let bad = |error| Failure::Usage(format!("--key {text}: {error}"));
+    match std::fs::read_to_string(given) {
+        Ok(file) => file.trim().parse().map_err(bad),
+        Err(_) => text.trim().parse().map_err(bad),
     }
 }
 

@@ -1,6 +1,7 @@
 //! An agent without a host: it keeps a real chain, speaks the real protocol over real TLS, and
 //! answers as the test tells it.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct FakeAgent {
 pub struct Connection {
     pub stream: TlsStream<TcpStream>,
     buffer: FrameBuffer,
+    /// What came while something else was waited for.
+    stash: VecDeque<Message>,
 }
 
 impl FakeAgent {
@@ -172,7 +175,7 @@ impl FakeAgent {
         if !rest.is_empty() {
             let next = self.head().next;
             connection.send(Evidence { records: rest }).await;
-            connection.until_evidence_ack(next, self).await;
+            connection.until_evidence_ack(next).await;
         }
         connection
     }
@@ -255,7 +258,7 @@ impl FakeAgent {
                 records: self.chain[from..].to_vec(),
             })
             .await;
-        connection.until_evidence_ack(next, self).await;
+        connection.until_evidence_ack(next).await;
     }
 
     /// Waits for the next order, takes it, acknowledges it, carries it out and reports.
@@ -291,6 +294,7 @@ impl Connection {
         Ok(Self {
             stream,
             buffer: FrameBuffer::default(),
+            stash: VecDeque::new(),
         })
     }
 
@@ -301,6 +305,12 @@ impl Connection {
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
         self.stream.flush().await.unwrap();
+    }
+
+    /// Sends to a server that may be gone; whether it was sent.
+    pub async fn try_send(&mut self, message: impl Into<Message>) -> bool {
+        let bytes = message.into().to_frame().to_bytes();
+        self.stream.write_all(&bytes).await.is_ok() && self.stream.flush().await.is_ok()
     }
 
     /// The next frame; `None` when the connection has ended.
@@ -322,6 +332,13 @@ impl Connection {
 
     /// The next message that is not a heartbeat; `None` when the connection has ended.
     pub async fn next(&mut self) -> Option<Message> {
+        match self.stash.pop_front() {
+            Some(message) => Some(message),
+            None => self.next_on_the_wire().await,
+        }
+    }
+
+    async fn next_on_the_wire(&mut self) -> Option<Message> {
         loop {
             let frame = self.next_frame().await?;
             match Message::from_frame(&frame).unwrap().unwrap() {
@@ -357,15 +374,13 @@ impl Connection {
         }
     }
 
-    async fn until_evidence_ack(&mut self, next: u64, agent: &mut FakeAgent) {
+    async fn until_evidence_ack(&mut self, next: u64) {
         loop {
-            match self.next().await {
+            match self.next_on_the_wire().await {
                 Some(Message::EvidenceAck(ack)) if ack.next == next => return,
                 Some(Message::EvidenceAck(_)) => (),
-                // What came while the evidence was on its way is taken like any other.
-                Some(Message::Order(order)) => {
-                    let (_, ack) = agent.accept(&order.signed);
-                    self.send(ack).await;
+                Some(message @ (Message::Order(_) | Message::StandingQuery(_))) => {
+                    self.stash.push_back(message);
                 }
                 other => panic!("want an acknowledgement of {next}: {other:?}"),
             }

@@ -138,4 +138,24 @@ impl Operator {
             .map(|line| serde_json::from_slice(line).unwrap())
             .collect()
     }
+
+    /// Gives an order to a server that may be killed meanwhile; the id, if it was answered.
+    pub async fn try_order(&self, body: Value) -> Option<String> {
+        let stream = UnixStream::connect(&self.socket).await.ok()?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .ok()?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/v1/orders")
+            .header("host", "test")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body.to_string())))
+            .unwrap();
+        let answer = sender.send_request(request).await.ok()?;
+        let bytes = answer.into_body().collect().await.ok()?.to_bytes();
+        let value: Value = serde_json::from_slice(&bytes).ok()?;
+        value["order"].as_str().map(str::to_owned)
+    }
 }
