@@ -14,7 +14,8 @@ use crate::ca::Ca;
 use crate::clock;
 use crate::config::Config;
 use crate::db::audit::{self, Operator};
-use crate::db::orders::{self, NewOrder, State};
+use crate::db::issuing::{self, NewOrder};
+use crate::db::orders::{self, State};
 use crate::db::{Database, DbError};
 
 /// Changes that may wait for a slow follower; who falls behind reads the timeline again.
@@ -133,7 +134,7 @@ impl Plane {
                         operator: format!("{} ({})", operator.name, operator.via),
                         ttl_ms,
                     };
-                    let id = orders::issue(conn, &key, new, now)?;
+                    let id = issuing::issue(conn, &key, new, now)?;
                     let detail = format!("{id} for host {host}, ticket {}", authority.ticket);
                     audit::record(conn, &operator, action.name(), &detail, now.millis())?;
                     given.push(id);

@@ -16,7 +16,7 @@ use crate::ca::{Ca, CaError};
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DirError};
-use crate::db::{Database, DbError, exceptions, hosts, orders};
+use crate::db::{Database, DbError, exceptions, hosts, waiting};
 use crate::keys::{self, FirstStart, OrderKeyError};
 use crate::plane::Plane;
 use crate::tls::{self, Anonymous, ServerCertificate, TlsError};
@@ -203,7 +203,7 @@ async fn keep_house(
             rescind_protocol::name::UnixMillis(now.millis().0.saturating_sub(away_ms));
         match plane
             .db
-            .write(move |conn| orders::notice_waiting(conn, away_before, now))
+            .write(move |conn| waiting::notice_waiting(conn, away_before, now))
             .await
         {
             Ok(changed) => changed.into_iter().for_each(|id| plane.changed(id)),

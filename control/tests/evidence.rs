@@ -252,6 +252,34 @@ async fn records_that_a_host_has_lost_are_given_up_by_an_operator_only() {
 }
 
 #[tokio::test]
+async fn a_hello_that_lies_every_time_cannot_make_orders_without_end() {
+    let plane = TestPlane::start().await;
+    let operator = plane.operator();
+    let mut agent = one_host(&plane, "web1").await;
+    let mut connection = agent.connect(plane.agents()).await;
+    operator.disable("web1", "alice").await;
+    agent.serve_one(&mut connection, Verdict::Verified).await;
+    drop(connection);
+    for _ in 0..24 {
+        // The link takes the store away from the hello, and brings it back.
+        let mut hello = agent.hello();
+        hello.chain = head_of(&[]);
+        let mut connection = agent.dial(plane.agents()).await.unwrap();
+        connection.send(hello).await;
+        connection.welcome().await;
+        connection
+            .send(Evidence {
+                records: agent.chain.clone(),
+            })
+            .await;
+        connection.next().await;
+    }
+    let orders = operator.get("/v1/orders").await.as_array().unwrap().len();
+    assert!(orders < 20, "{orders} orders");
+    assert!(operator.exceptions().await.contains(&"store-lost".into()));
+}
+
+#[tokio::test]
 async fn two_machines_with_one_identity_are_noticed() {
     let plane = TestPlane::start().await;
     let operator = plane.operator();

@@ -7,28 +7,19 @@ use std::time::Duration;
 use rescind_protocol::PROTOCOL_VERSION;
 use rescind_protocol::cbor::Malformed;
 use rescind_protocol::frame::Frame;
-use rescind_protocol::message::{
-    Answer, Heartbeat, Hello, Message, OrderBytes, Query, Refused, Renew, Renewed, Welcome,
-};
-use rescind_protocol::name::{Digest, HostId, OrderId};
-use tokio::sync::oneshot;
+use rescind_protocol::message::{Heartbeat, Hello, Message, Refused, Welcome};
+use rescind_protocol::name::{Digest, HostId};
 use tokio::time::{Instant, sleep_until};
 
 use super::frames::{FrameStream, StreamError};
 use super::greeting::{Caller, Greeting, Reissue, greet};
-use super::presence::{Asked, Close, Entered, Slot};
+use super::presence::{Entered, Slot};
+use super::questions::OpenQuestion;
 use crate::clock;
 use crate::db::certificates::{self, Holder};
 use crate::db::exceptions::{self, Kind, NewException};
-use crate::db::{DbError, hosts, orders};
+use crate::db::{DbError, hosts};
 use crate::plane::Plane;
-
-/// Orders read from the database and sent at once.
-const ORDERS_AT_ONCE: u32 = 32;
-/// The largest answer to a question, all pieces together.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// How long a connection that was replaced may take to show that somebody is still there.
-const REPLACED_WAIT: Duration = Duration::from_secs(3);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -65,24 +56,18 @@ pub struct Session {
     pub(super) slot: Arc<Slot>,
     pub(super) greeting: Greeting,
     /// Orders up to here were sent on this connection.
-    sent_through: u64,
+    pub(super) sent_through: u64,
     /// Orders up to here the host has seen.
     pub(super) cursor: u64,
     /// Where the host's chain stood at its hello, and the digest of its standing orders then;
     /// `None` once compared.
     pub(super) to_compare: Option<(u64, Digest)>,
-    stream: FrameStream,
-    open: Vec<OpenQuestion>,
-    questions_asked: u64,
+    pub(super) stream: FrameStream,
+    pub(super) open: Vec<OpenQuestion>,
+    pub(super) questions_asked: u64,
     last_sent: Instant,
     last_heard: Instant,
-    last_renewed: Option<Instant>,
-}
-
-struct OpenQuestion {
-    id: u64,
-    json: Vec<u8>,
-    reply: oneshot::Sender<Result<Vec<u8>, String>>,
+    pub(super) last_renewed: Option<Instant>,
 }
 
 /// What a turn of the loop is about.
@@ -277,174 +262,6 @@ impl Session {
         Ok(())
     }
 
-    /// Sends what the host has not said it has, in sequence, from where this connection is.
-    pub(super) async fn send_orders(&mut self) -> Result<(), End> {
-        loop {
-            let (host, after, cursor) = (self.host, self.sent_through, self.cursor);
-            let pending = self
-                .plane
-                .db
-                .read(move |conn| orders::pending(conn, host, after, cursor, ORDERS_AT_ONCE))
-                .await?;
-            let Some(last) = pending.last() else {
-                return Ok(());
-            };
-            self.sent_through = last.seq;
-            let mut ids = Vec::with_capacity(pending.len());
-            for order in pending {
-                self.send(OrderBytes {
-                    signed: order.signed,
-                })
-                .await?;
-                ids.push(order.id);
-            }
-            self.note_delivered(ids).await?;
-        }
-    }
-
-    /// Puts the delivery on the timeline. Not waited for: the host is faster than our disk.
-    pub(super) async fn note_delivered(&self, ids: Vec<OrderId>) -> Result<(), DbError> {
-        let at = clock::now_us();
-        let told = ids.clone();
-        let plane = self.plane.clone();
-        let noted = self
-            .plane
-            .db
-            .submit(move |conn| {
-                ids.iter()
-                    .try_for_each(|id| orders::mark_delivered(conn, *id, at))
-            })
-            .await?;
-        tokio::spawn(async move {
-            if let Ok(Ok(())) = noted.await {
-                told.into_iter().for_each(|id| plane.changed(id));
-            }
-        });
-        Ok(())
-    }
-
-    async fn ask(&mut self, asked: Asked) -> Result<(), End> {
-        // Those who asked and no longer wait make room.
-        self.open.retain(|open| !open.reply.is_closed());
-        self.questions_asked += 1;
-        let id = self.questions_asked;
-        self.open.push(OpenQuestion {
-            id,
-            json: Vec::new(),
-            reply: asked.reply,
-        });
-        self.send(Query {
-            id,
-            what: asked.question,
-        })
-        .await
-    }
-
-    fn take_answer(&mut self, answer: Answer) {
-        let Some(at) = self.open.iter().position(|open| open.id == answer.id) else {
-            return;
-        };
-        let open = &mut self.open[at];
-        let too_long = open.json.len() + answer.json.len() > ANSWER_BYTES_MAX;
-        let error = match answer.error {
-            Some(error) => Some(error),
-            None if too_long => Some(format!(
-                "its answer is longer than {ANSWER_BYTES_MAX} bytes"
-            )),
-            None => None,
-        };
-        if error.is_none() {
-            open.json.extend_from_slice(&answer.json);
-        }
-        if error.is_some() || answer.last {
-            let open = self.open.swap_remove(at);
-            // Whoever asked may have gone.
-            let _ = open.reply.send(error.map_or(Ok(open.json), Err));
-        }
-    }
-
-    async fn renew(&mut self, renew: Renew) -> Result<(), End> {
-        let soon = |at: Instant| at.elapsed() < Duration::from_secs(60);
-        if self.last_renewed.is_some_and(soon) {
-            return Err(End::Refuse(
-                "a certificate was made less than a minute ago".into(),
-            ));
-        }
-        self.last_renewed = Some(Instant::now());
-        let (host, now) = (self.host, clock::now());
-        let hours = self.plane.config.certificate_hours;
-        let issued = self
-            .plane
-            .ca
-            .certify_host(&renew.csr, host, hours, now)
-            .map_err(|error| End::Refuse(error.to_string()))?;
-        let (digest, not_after) = (issued.digest, issued.not_after);
-        let kept = self
-            .plane
-            .db
-            .write(move |conn| {
-                let room = certificates::room_for(conn, host, now)?;
-                if room {
-                    certificates::insert(conn, digest, &Holder::Host(host), not_after, now)?;
-                }
-                Ok::<_, DbError>(room)
-            })
-            .await?;
-        if !kept {
-            return Err(End::Refuse(
-                "this host holds too many certificates; use one".into(),
-            ));
-        }
-        tracing::info!(%host, %not_after, "the host's certificate was renewed");
-        let ca = self.plane.ca.pem().to_owned();
-        self.send(Renewed {
-            certificate: issued.pem,
-            ca,
-            not_after,
-        })
-        .await
-    }
-
-    async fn close(&mut self, why: Close) -> Result<End, End> {
-        match why {
-            Close::Changed => Ok(End::Refuse(
-                "this host was removed or enrolled again, or an operator decided about its chain"
-                    .into(),
-            )),
-            Close::Shutdown => Ok(End::Stopping),
-            Close::Replaced { peer, boot_id } => {
-                self.send(Refused {
-                    why: "the host has connected again".into(),
-                })
-                .await?;
-                if self.somebody_is_there(&boot_id).await {
-                    let detail = format!(
-                        "two machines speak as this host: {} (boot {}) and {peer} (boot {boot_id}); find out which is the host, and enrol it again with `rescind token new --host`",
-                        self.slot.peer, self.slot.boot_id
-                    );
-                    raise(&self.plane, self.host, Kind::Clone, detail).await?;
-                }
-                Ok(End::Refuse("the host has connected again".into()))
-            }
-        }
-    }
-
-    /// Whether the connection that was replaced is held by a living peer. A host that lost its
-    /// network or its power cannot answer on the old connection (its kernel resets it, or nothing
-    /// comes); another machine can.
-    async fn somebody_is_there(&mut self, new_boot: &str) -> bool {
-        let other_boot = *self.slot.boot_id != *new_boot;
-        match tokio::time::timeout(REPLACED_WAIT, self.stream.next()).await {
-            Ok(Ok(_)) => true,
-            Ok(Err(StreamError::Closed)) => other_boot,
-            // An end without TLS's goodbye is how a program that just drops its socket ends.
-            Ok(Err(StreamError::Io(error))) => {
-                other_boot && error.kind() == std::io::ErrorKind::UnexpectedEof
-            }
-            _ => false,
-        }
-    }
-
     /// What is needed to issue orders again.
     pub(super) fn reissue(&self) -> Reissue {
         Reissue {
@@ -461,7 +278,12 @@ impl Session {
     }
 }
 
-async fn raise(plane: &Plane, host: HostId, kind: Kind, detail: String) -> Result<(), DbError> {
+pub(super) async fn raise(
+    plane: &Plane,
+    host: HostId,
+    kind: Kind,
+    detail: String,
+) -> Result<(), DbError> {
     let new = NewException {
         kind,
         host,

@@ -13,7 +13,7 @@ use super::presence::Slot;
 use crate::clock::UnixMicros;
 use crate::db::evidence::{self, ChainId};
 use crate::db::exceptions::{self, Kind, NewException};
-use crate::db::{DbError, certificates, hosts, orders};
+use crate::db::{DbError, certificates, hosts, issuing, orders};
 
 /// Chains a host may begin before somebody must enrol it again: each is a whole copy.
 pub const CHAINS_MAX: u32 = 16;
@@ -166,6 +166,10 @@ pub struct Reissue {
 
 /// Begins another chain for a host, and issues its standing orders again under new sequence
 /// numbers: what was in force stays in force.
+///
+/// What a hello says is not signed, and the link could say it every minute: beyond
+/// [`CHAINS_MAX`] nothing is issued. What a host then lacks is still seen when the standing
+/// orders are compared.
 pub fn another_chain(
     conn: &Connection,
     old: &Greeting,
@@ -175,9 +179,6 @@ pub fn another_chain(
     now: UnixMicros,
 ) -> Result<Greeting, DbError> {
     let host = old.chain.host;
-    for row in orders::in_force(conn, host)? {
-        orders::reissue(conn, &order.key, &row, order.ttl_ms, why, now)?;
-    }
     if hosts::chains_since_enrolment(conn, host)? >= CHAINS_MAX {
         let detail = format!(
             "it began {CHAINS_MAX} chains; its evidence is not taken until it is enrolled again (`rescind token new --host`)"
@@ -193,6 +194,9 @@ pub fn another_chain(
             evidence_taken: false,
             ..old.clone()
         });
+    }
+    for row in orders::in_force(conn, host)? {
+        issuing::reissue(conn, &order.key, &row, order.ttl_ms, why, now)?;
     }
     let number = hosts::begin_chain(conn, host, old.key, start, why, now.millis())?;
     Ok(Greeting {

@@ -16,7 +16,7 @@ use super::admission::retry_after;
 use super::connection::{self, End};
 use super::frames::{FrameStream, StreamError};
 use crate::db::certificates::{self, Holder};
-use crate::db::{DbError, orders};
+use crate::db::{DbError, delivery};
 use crate::plane::Plane;
 use crate::{clock, enrol, tls};
 
@@ -163,7 +163,7 @@ async fn meet(
         .read(move |conn| {
             let holder = certificates::holder(conn, certificate, clock::now())?;
             let waiting = match &holder {
-                Some(Holder::Host(host)) => orders::any_pending(conn, *host)?,
+                Some(Holder::Host(host)) => delivery::any_pending(conn, *host)?,
                 _ => false,
             };
             Ok::<_, DbError>((holder, waiting))

@@ -4,6 +4,8 @@
 pub mod admission;
 /// A connection's life after its greeting.
 pub mod connection;
+/// Orders out.
+mod delivery;
 /// Evidence: verified, kept, acknowledged.
 pub mod evidence;
 /// Frames over TLS.
@@ -14,5 +16,11 @@ pub mod greeting;
 pub mod listener;
 /// Who is connected, and their mailboxes.
 pub mod presence;
+/// Questions to hosts.
+mod questions;
+/// New certificates.
+mod renewal;
+/// A connection that another one takes over.
+mod replaced;
 /// Comparing the orders in force.
 pub mod standing;

@@ -13,7 +13,7 @@ use rescind_protocol::name::{HostId, UnixMillis};
 use tokio::sync::{Notify, oneshot};
 
 /// Questions that may be open with one host.
-const QUESTIONS_MAX: usize = 8;
+pub const QUESTIONS_MAX: usize = 8;
 /// Boot ids remembered per host.
 const BOOTS_MAX: usize = 4;
 

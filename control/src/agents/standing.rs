@@ -10,7 +10,7 @@ use rescind_protocol::message::{
 use super::connection::{End, Session};
 use crate::clock;
 use crate::db::exceptions::{self, Kind, NewException};
-use crate::db::{DbError, orders};
+use crate::db::{DbError, delivery, issuing, orders};
 
 /// Unknown orders named in one exception.
 const NAMED_MAX: usize = 20;
@@ -30,7 +30,7 @@ impl Session {
         let (_, ours) = self
             .plane
             .db
-            .read(move |conn| orders::standing(conn, host))
+            .read(move |conn| delivery::standing(conn, host))
             .await?;
         if ours != theirs {
             tracing::info!(%host, "the orders in force differ; asking which they are");
@@ -53,10 +53,10 @@ impl Session {
             .db
             .write(move |conn| {
                 let theirs: HashSet<_> = list.orders.iter().copied().collect();
-                let (ours, _) = orders::standing(conn, host)?;
+                let (ours, _) = delivery::standing(conn, host)?;
                 let mut missing = Vec::new();
                 for id in ours.into_iter().filter(|id| !theirs.contains(id)) {
-                    if let Some(signed) = orders::signed_bytes(conn, id)? {
+                    if let Some(signed) = delivery::signed_bytes(conn, id)? {
                         missing.push((id, signed));
                     }
                 }
@@ -116,13 +116,13 @@ impl Session {
                 match ack.disposition {
                     Disposition::Accepted => Ok(false),
                     Disposition::Duplicate => {
-                        orders::mark_held(conn, id)?;
+                        delivery::mark_held(conn, id)?;
                         Ok(false)
                     }
                     // It was in force, the host has lost it, and its time to be taken is over.
                     Disposition::NotAccepted(NotAccepted::Expired) if row.in_force => {
                         let why = "the host had lost it, and it had expired";
-                        orders::reissue(
+                        issuing::reissue(
                             conn,
                             &order.key,
                             &row,

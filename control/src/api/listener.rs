@@ -6,14 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rescind_protocol::name::Digest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::ApiError;
 use crate::clock;
 use crate::db::audit::Operator;
 use crate::db::certificates::{self, Holder};
@@ -41,6 +46,30 @@ pub struct Caller {
     pub operator: Operator,
     /// What they may do.
     pub role: Role,
+    /// The certificate they came with, when they came over the network.
+    pub certificate: Option<Digest>,
+}
+
+/// Looks an operator up again for every request: one who was cut off stays out, also on a
+/// connection that is open.
+pub async fn still_operator(
+    State(plane): State<Arc<Plane>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    if let Some(digest) = caller.certificate {
+        let holder = plane
+            .db
+            .read(move |conn| certificates::holder(conn, digest, clock::now()))
+            .await?;
+        if holder != Some(Holder::Operator(caller.operator.name)) {
+            return Err(ApiError::Forbidden(
+                "this certificate is not an operator's any more",
+            ));
+        }
+    }
+    Ok(next.run(request).await)
 }
 
 /// Makes the Unix socket, mode 0600. A socket that a killed server left behind is replaced; one
@@ -101,6 +130,7 @@ pub async fn listen_unix(listener: UnixListener, routes: Router, mut stop: watch
                 Caller {
                     operator,
                     role: Role::Local,
+                    certificate: None,
                 },
             )
             .await;
@@ -157,6 +187,7 @@ pub async fn listen_tls(
                         Caller {
                             operator,
                             role: Role::Remote,
+                            certificate: Some(digest),
                         },
                     )
                     .await;

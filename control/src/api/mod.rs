@@ -5,6 +5,8 @@
 pub mod evidence;
 /// What needs somebody.
 pub mod exceptions;
+/// Following an order.
+pub mod follow;
 /// Liveness and metrics.
 pub mod health;
 /// Hosts, and questions to them.
@@ -13,7 +15,7 @@ pub mod hosts;
 pub mod listener;
 /// Operators and what they did.
 pub mod operators;
-/// Giving and following orders.
+/// Giving orders and looking at them.
 pub mod orders;
 /// Join tokens.
 pub mod tokens;
@@ -24,7 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 
 use crate::db::DbError;
 use crate::plane::{NotGiven, Plane};
@@ -53,7 +55,7 @@ pub fn router(plane: Arc<Plane>) -> Router {
         )
         .route("/v1/orders", get(orders::list).post(orders::create))
         .route("/v1/orders/{id}", get(orders::show))
-        .route("/v1/orders/{id}/follow", get(orders::follow))
+        .route("/v1/orders/{id}/follow", get(follow::follow))
         .route("/v1/orders/{id}/export", get(orders::export))
         .route("/v1/exceptions", get(exceptions::list))
         .route("/v1/exceptions/{id}/close", post(exceptions::close))
@@ -63,6 +65,10 @@ pub fn router(plane: Arc<Plane>) -> Router {
         )
         .route("/v1/operators/{name}", delete(operators::remove))
         .route("/v1/audit", get(operators::audit))
+        .layer(middleware::from_fn_with_state(
+            plane.clone(),
+            listener::still_operator,
+        ))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(plane)
 }

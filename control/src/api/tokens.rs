@@ -80,6 +80,7 @@ pub async fn create(
         "uses": uses,
         "expires_at": expires_at,
         "server_name": plane.server_name,
+        "agents_port": plane.config.listen.port(),
         "ca_fingerprint": plane.ca.fingerprint(),
     })))
 }

@@ -6,11 +6,13 @@ mod client;
 mod evidence;
 /// `exceptions`, `audit`.
 mod exceptions;
+/// Following orders.
+mod follow;
 /// `hosts`, `paths`.
 mod hosts;
 /// `operator`.
 mod operator;
-/// `order`, and following orders.
+/// `order`.
 mod order;
 /// `revoke`, `end-sessions`, `release`.
 mod revoke;
@@ -20,6 +22,8 @@ mod serve;
 mod table;
 /// `token`.
 mod token;
+/// Orders in words.
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use rescind_protocol::order::Action;
 use serde_json::Value;
 
 use super::client::Client;
-use super::order::{FollowArgs, follow_all};
+use super::follow::{FollowArgs, follow_all};
 use super::table::Table;
 use super::{Failure, print, print_json};
 use crate::api::orders::Give;

@@ -67,7 +67,8 @@ impl Token {
                 let until = UnixMillis(made["expires_at"].as_u64().unwrap_or_default());
                 eprintln!("good for {uses} host(s) until {until}; on the host:");
                 let server = made["server_name"].as_str().unwrap_or("SERVER");
-                eprintln!("  rescind-agent enrol --server {server}:7443 --token …");
+                let port = made["agents_port"].as_u64().unwrap_or(7443);
+                eprintln!("  rescind-agent enrol --server {server}:{port} --token …");
                 Ok(())
             }
             Self::List => {

@@ -138,3 +138,58 @@ pub fn operators(conn: &Connection) -> Result<Vec<OperatorCertificate>, DbError>
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::hosts::{self, Joining};
+    use crate::db::schema;
+
+    #[test]
+    fn the_old_certificate_ends_soon_after_the_new_one_is_used() {
+        let conn = schema::in_memory();
+        let id = HostId::from_bytes([1; 16]);
+        let key = rescind_protocol::sign::VerifyingKey::from_bytes([0; 32]);
+        let joining = Joining {
+            id,
+            name: "web1".parse().unwrap(),
+            evidence_key: key,
+            agent_version: String::new(),
+            os: String::new(),
+        };
+        hosts::insert(&conn, &joining, UnixMillis(0)).unwrap();
+        let [old, new] = [b"old", b"new"].map(|bytes| Digest::of(bytes));
+        let holder_of = |digest, at| holder(&conn, digest, UnixMillis(at)).unwrap();
+        let ours = Some(Holder::Host(id));
+        let day = 86_400_000;
+        insert(
+            &conn,
+            old,
+            &Holder::Host(id),
+            UnixMillis(day),
+            UnixMillis(0),
+        )
+        .unwrap();
+        mark_used(&conn, id, old, UnixMillis(1)).unwrap();
+        insert(
+            &conn,
+            new,
+            &Holder::Host(id),
+            UnixMillis(2 * day),
+            UnixMillis(1000),
+        )
+        .unwrap();
+        assert_eq!(
+            holder_of(old, day / 2),
+            ours,
+            "the answer may have been lost"
+        );
+        mark_used(&conn, id, new, UnixMillis(2000)).unwrap();
+        assert_eq!(holder_of(old, 2000 + OVERLAP_MS - 1), ours);
+        assert_eq!(holder_of(old, 2000 + OVERLAP_MS), None);
+        assert_eq!(holder_of(new, 2 * day - 1), ours);
+        assert_eq!(holder_of(new, 2 * day), None);
+        hosts::remove(&conn, id, UnixMillis(3000)).unwrap();
+        assert_eq!(holder_of(new, 4000), None);
+    }
+}

@@ -117,7 +117,13 @@ pub struct Exception {
 /// the table `meta` says (see [`set_due_days`]).
 pub fn raise(conn: &Connection, new: &NewException, now: UnixMillis) -> Result<(), DbError> {
     let order = new.order.as_ref().map(|order| order.as_bytes().as_slice());
-    let detail: String = new.detail.chars().take(2000).collect();
+    // Parts of it may have been written by a host: one line, of bounded length.
+    let detail: String = new
+        .detail
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .take(2000)
+        .collect();
     let open = conn
         .prepare_cached(
             "UPDATE exceptions SET times = times + 1, last_at = ?4, detail = ?5

@@ -8,20 +8,28 @@
 pub mod audit;
 /// Certificates by their digest: the way from a TLS connection to who is speaking.
 pub mod certificates;
+/// What is to be sent to a host.
+pub mod delivery;
 /// The hosts' evidence chains as they arrived.
 pub mod evidence;
 /// What is not as ordered and needs somebody.
 pub mod exceptions;
 /// Hosts and their chains' heads.
 pub mod hosts;
-/// Orders and their timelines.
+/// Giving orders.
+pub mod issuing;
+/// Orders, and where they are in their lives.
 pub mod orders;
 /// What a record of evidence says about orders.
 pub mod progress;
 /// Tables and migrations.
 mod schema;
+/// What happened to an order, and when.
+pub mod timeline;
 /// Join tokens, of which only digests are kept.
 pub mod tokens;
+/// Orders that wait for their host.
+pub mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};

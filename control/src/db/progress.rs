@@ -11,7 +11,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use super::exceptions::{self, Kind, NewException};
-use super::orders::{self, Happened, OrderRow, State};
+use super::orders::{self, OrderRow, State};
+use super::timeline::{Happened, add_event};
 use super::{DbError, to_json};
 use crate::clock::UnixMicros;
 
@@ -90,7 +91,7 @@ pub fn apply(
             }
             accepted(conn, source, &row)?;
             let detail = json!({ "signers": signers, "via": via });
-            orders::add_event(conn, id, &source.happened("accepted"), &detail)?;
+            add_event(conn, id, &source.happened("accepted"), &detail)?;
         }
         Event::OrderNotAccepted {
             digest,
@@ -109,7 +110,7 @@ pub fn apply(
         }
         Event::Planned { steps, .. } => {
             advance(conn, id, State::Planned)?;
-            orders::add_event(
+            add_event(
                 conn,
                 id,
                 &source.happened("planned"),
@@ -129,7 +130,7 @@ pub fn apply(
             if let Some(error) = error {
                 detail["error"] = json!(error);
             }
-            orders::add_event(conn, id, &source.happened("applied"), &detail)?;
+            add_event(conn, id, &source.happened("applied"), &detail)?;
         }
         Event::Concluded { outcome } => concluded(conn, source, &row, outcome)?,
         Event::Confirmed { answers, .. } => {
@@ -143,7 +144,7 @@ pub fn apply(
                 let detail = format!("the host's own tools disagree: {}", no.join(", "));
                 source.raise(conn, Kind::Disagreement, Some(id), detail)?;
             }
-            orders::add_event(
+            add_event(
                 conn,
                 id,
                 &source.happened("confirmed"),
@@ -157,7 +158,7 @@ pub fn apply(
             ..
         } => {
             let detail = json!({ "paths": paths, "actor": actor, "times": times });
-            orders::add_event(conn, id, &source.happened("drift"), &detail)?;
+            add_event(conn, id, &source.happened("drift"), &detail)?;
         }
         Event::Contested { files, times, .. } => {
             let words = format!(
@@ -166,7 +167,7 @@ pub fn apply(
             );
             source.raise(conn, Kind::Contested, Some(id), words)?;
             let detail = json!({ "files": files, "times": times });
-            orders::add_event(conn, id, &source.happened("contested"), &detail)?;
+            add_event(conn, id, &source.happened("contested"), &detail)?;
         }
         Event::Released { by, .. } => {
             conn.prepare_cached(
@@ -186,7 +187,7 @@ pub fn apply(
                 "the order was released",
                 source.at.millis(),
             )?;
-            orders::add_event(conn, id, &source.happened("released"), &json!({ "by": by }))?;
+            add_event(conn, id, &source.happened("released"), &json!({ "by": by }))?;
         }
         Event::Genesis { .. }
         | Event::Enrolled { .. }
@@ -226,7 +227,7 @@ fn not_accepted(
     words: &str,
 ) -> Result<(), DbError> {
     let detail = json!({ "why": why, "detail": words });
-    orders::add_event(conn, row.id, &source.happened("not_accepted"), &detail)?;
+    add_event(conn, row.id, &source.happened("not_accepted"), &detail)?;
     if row.state.before_acceptance() {
         // A store that could not keep it may be able to at the next connection.
         let ended = why != NotAccepted::Store;
@@ -279,7 +280,7 @@ fn concluded(
             )?;
         }
     }
-    orders::add_event(
+    add_event(
         conn,
         row.id,
         &source.happened(name),

@@ -152,3 +152,26 @@ pub fn migrate(writer: &mut Connection, path: &Path) -> Result<(), DbError> {
     }
     Ok(())
 }
+
+/// A database for a test.
+#[cfg(test)]
+pub fn in_memory() -> Connection {
+    let mut conn = Connection::open_in_memory().unwrap();
+    conn.pragma_update(None, "foreign_keys", "ON").unwrap();
+    migrate(&mut conn, Path::new(":memory:")).unwrap();
+    conn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_a_later_version_is_left_alone() {
+        let mut conn = in_memory();
+        migrate(&mut conn, Path::new("x")).unwrap();
+        conn.pragma_update(None, "user_version", 99).unwrap();
+        let error = migrate(&mut conn, Path::new("x")).unwrap_err();
+        assert!(matches!(error, DbError::Newer { found: 99, .. }), "{error}");
+    }
+}
