@@ -19,12 +19,15 @@ pub const KEY_FILE_BYTES_MAX: u64 = 10 << 20;
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 const GROUP_WRITABLE: u32 = 0o020;
 
+/// What a reading knows of a file: its content, that there is none, or why it could not be read.
+type Known = Result<Option<Rc<Content>>, HomeError>;
+
 /// Users' files, as their owners see them.
 pub struct UserFiles<'h> {
     homes: &'h mut HomeChild,
     root: Rc<HostRoot>,
     accounts: Rc<Accounts>,
-    known: BTreeMap<(Vec<u8>, u32), Result<Option<Rc<Content>>, HomeError>>,
+    known: BTreeMap<(Vec<u8>, u32), Known>,
 }
 
 impl<'h> UserFiles<'h> {

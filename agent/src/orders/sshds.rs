@@ -75,7 +75,7 @@ fn running_configs(proc: &Proc) -> Result<BTreeSet<PathBuf>, HostError> {
         .filter(|process| process.is_root() && process.comm == b"sshd");
     Ok(listening
         .filter_map(|process| proc.command_line(process.pid).ok().flatten())
-        .filter_map(|words| config_argument(&words))
+        .map(|words| config_argument(&words).unwrap_or_else(|| CONFIG.into()))
         .collect())
 }
 
