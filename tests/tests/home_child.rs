@@ -48,7 +48,8 @@ fn run() -> Tested {
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
     let stage = Stage::set()?;
-    let tests: [(&str, fn(&Stage) -> Tested); 10] = [
+    type Test = (&'static str, fn(&Stage) -> Tested);
+    let tests: [Test; 10] = [
         ("the rights are the owner's", rights_are_the_owners),
         (
             "root follows only root's links",
@@ -448,7 +449,7 @@ impl Silent {
             Some(options.as_str()),
         )?;
         let mut request = vec![0; 1 << 17];
-        device.read(&mut request)?;
+        let _asked = device.read(&mut request)?;
         // linux/fuse.h: fuse_out_header (length, error, unique), then fuse_init_out, in which only
         // the version is not zero: 7.31, max_write 4096.
         let mut answer = vec![0_u8; 16 + 64];
