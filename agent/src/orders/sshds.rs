@@ -199,7 +199,7 @@ mod tests {
         for (line, want) in [
             ("/usr/sbin/sshd -D", None),
             (
-                "sshd:\0/usr/sbin/sshd\0-D\0-f\0/etc/x\0[listener]\00\0of",
+                "sshd:\0/usr/sbin/sshd\0-D\0-f\0/etc/x\0[listener]\x000\0of",
                 Some("/etc/x"),
             ),
             ("sshd:\0alice\0[priv]", None),
