@@ -9,6 +9,9 @@ use serde::Deserialize;
 /// Where the file lies when none is named.
 pub const DEFAULT_PATH: &str = "/etc/rescind/control.toml";
 
+/// A file that says everything and changes nothing.
+pub const EXAMPLE: &str = include_str!("../control.toml");
+
 /// The settings of `rescind serve`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -282,6 +285,21 @@ mod tests {
     #[test]
     fn nothing_said_means_the_defaults() {
         assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_example_says_every_setting_and_its_default() {
+        let said: String = EXAMPLE
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(parse(&said).unwrap(), Config::default());
+        assert_eq!(parse(EXAMPLE).unwrap(), Config::default());
+        let debug = format!("{:?}", Config::default());
+        let fields = debug.matches(": ").count();
+        let keys = said.lines().filter(|line| line.contains(" = ")).count();
+        assert_eq!(keys, fields, "one line for every field of {debug}");
     }
 
     #[test]

@@ -258,3 +258,33 @@ async fn over_the_budget_only_hosts_with_orders_are_served() {
     connection.welcome().await;
     connection.order().await;
 }
+
+#[tokio::test]
+async fn a_silent_or_trickling_host_is_let_go_and_a_quiet_server_beats() {
+    let plane = TestPlane::with(|config| {
+        config.heartbeat_s = 1;
+        config.idle_timeout_s = 2;
+    })
+    .await;
+    let token = plane.operator().token(json!({})).await;
+    let agent = FakeAgent::enrol(plane.agents(), &token, "web1")
+        .await
+        .unwrap();
+    let mut connection = agent.dial(plane.agents()).await.unwrap();
+    connection.send(agent.hello()).await;
+    connection.welcome().await;
+    let begin = std::time::Instant::now();
+    assert_eq!(connection.next_frame().await.unwrap().kind, 0x80);
+    // The beginning of a frame is not a sign of life.
+    connection.send_raw(&[0, 0, 0]).await;
+    while connection.next_frame().await.is_some() {}
+    assert!(
+        (1..5).contains(&begin.elapsed().as_secs()),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(
+        plane.operator().get("/v1/hosts").await[0]["connected"],
+        false
+    );
+}

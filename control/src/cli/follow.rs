@@ -90,6 +90,9 @@ async fn follow_one(
         follow.confirm_timeout.as_millis()
     );
     let mut lines = client.lines(&path).await?;
+    if !json {
+        say_if_away(client, order).await;
+    }
     let mut ended = Ended::NoAnswer;
     let mut outcome = Value::Null;
     loop {
@@ -132,6 +135,21 @@ async fn follow_one(
         print(&summary(&outcome))?;
     }
     Ok(ended)
+}
+
+/// Says why nothing will happen for a while, when the host is not there.
+async fn say_if_away(client: &Client, order: &Value) {
+    let Some(id) = order["host"].as_str() else {
+        return;
+    };
+    // Only a hint: following goes on without it.
+    let host: Result<Value, Failure> = client.get(&format!("/v1/hosts/{id}")).await;
+    if let Ok(host) = host
+        && host["connected"] == false
+    {
+        let name = host["name"].as_str().unwrap_or(id);
+        eprintln!("{name} is not connected; the order is delivered when it comes back");
+    }
 }
 
 /// Waits for all, polling each; their number is bounded by the caller.

@@ -83,10 +83,16 @@ impl Serve {
 pub struct CheckConfig {
     /// The file [default: /etc/rescind/control.toml]
     file: Option<PathBuf>,
+    /// Print an example that says every setting and its default
+    #[arg(long, conflicts_with = "file")]
+    example: bool,
 }
 
 impl CheckConfig {
     pub(super) fn run(self) -> Result<(), Failure> {
+        if self.example {
+            return print(crate::config::EXAMPLE);
+        }
         let named = self
             .file
             .unwrap_or_else(|| crate::config::DEFAULT_PATH.into());
