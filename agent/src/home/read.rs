@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::message::{Content, FileBytes, FileFacts, Read, Step, Why};
 use super::walk::{Place, Walk};
 use crate::sys::Errno;
-use crate::sys::at::{self, Kind};
+use crate::sys::at::{self, Kind, Stat};
 
 /// How often a file that changes while it is read is read again.
 const TRIES: usize = 4;
@@ -16,10 +16,10 @@ const TRIES: usize = 4;
 pub(super) fn read(walk: &Walk<'_>, request: &Read) -> Result<Content, Why> {
     for _ in 0..TRIES {
         let place = walk.find(&request.path, request.home.as_deref())?;
-        let Some(fd) = open(walk, &place)? else {
+        let Some((fd, stat)) = open(walk, &place)? else {
             continue;
         };
-        let before = FileFacts::from(at::stat_open(&fd).map_err(|e| failed(Step::Read, e))?);
+        let before = FileFacts::from(stat);
         if before.size > request.max_bytes {
             return Err(Why::TooLarge(request.max_bytes));
         }
@@ -40,11 +40,11 @@ pub(super) fn read(walk: &Walk<'_>, request: &Read) -> Result<Content, Why> {
     Err(Why::Unsteady)
 }
 
-/// Opens the regular file at `place`; `None` when it was changed for another meanwhile.
+/// Opens the regular file at `place` and says what it is; `None` when it was changed for another meanwhile.
 ///
 /// Only what stat(2) has called regular is opened at all: opening a FIFO wakes its writer, and
 /// opening a device may move it.
-pub(super) fn open(walk: &Walk<'_>, place: &Place<'_>) -> Result<Option<OwnedFd>, Why> {
+pub(super) fn open(walk: &Walk<'_>, place: &Place<'_>) -> Result<Option<(OwnedFd, Stat)>, Why> {
     if place.stat.kind != Kind::File {
         return Err(Why::NotRegular(place.stat.kind));
     }
@@ -58,12 +58,13 @@ pub(super) fn open(walk: &Walk<'_>, place: &Place<'_>) -> Result<Option<OwnedFd>
     };
     let stat = at::stat_open(&fd).map_err(|e| failed(Step::Open, e))?;
     let same = (stat.kind, stat.dev, stat.inode) == (Kind::File, place.stat.dev, place.stat.inode);
-    Ok(same.then_some(fd))
+    Ok(same.then_some((fd, stat)))
 }
 
-/// Reads to the end, but not more than `max` bytes.
+/// Reads to the end, but not more than `max` bytes. `size` bytes are taken for the whole file: the
+/// caller asks afterwards whether that is still its size.
 fn read_whole(fd: &OwnedFd, size: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, Why> {
-    // One more than there should be, so that the read that fills it also shows the end.
+    // One more than there should be, so that a file that has grown shows it.
     let room = usize::try_from(size.min(max)).unwrap_or(0) + 1;
     let mut bytes = Zeroizing::new(vec![0; room]);
     let mut len = 0;
@@ -80,7 +81,12 @@ fn read_whole(fd: &OwnedFd, size: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, W
         }
         match at::read(fd, &mut bytes[len..]) {
             Ok(0) => break,
-            Ok(more) => len += more,
+            Ok(more) => {
+                len += more;
+                if len as u64 == size {
+                    break;
+                }
+            }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(failed(Step::Read, errno)),
         }

@@ -14,10 +14,9 @@ use crate::sys::at::{self, Kind, Stat};
 /// Replaces a file with the rights this process has now: those of its user, or root's.
 pub(super) fn replace(walk: &Walk<'_>, request: &Replace) -> Result<FileFacts, Why> {
     let place = walk.find(&request.path, None)?;
-    let Some(old) = read::open(walk, &place)? else {
+    let Some((old, stat)) = read::open(walk, &place)? else {
         return Err(Why::Changed);
     };
-    let stat = at::stat_open(&old).map_err(|e| failed(Step::Open, e))?;
     if !FileFacts::from(stat).same_content(&request.expected) {
         return Err(Why::Changed);
     }

@@ -53,28 +53,25 @@ pub struct Acting(());
 
 /// Takes on `ids` as effective ids. The process must be root with one thread.
 ///
-/// If it fails, the process is as before; if it can neither go on nor back, it aborts.
+/// Afterwards, or if it fails, the process is root again, with the groups of whom it acted as; if
+/// it can neither go on nor back, it aborts.
 pub fn act_as(ids: &Ids) -> Result<Acting, Errno> {
-    // Made first: whatever fails below, its drop brings the old ids back.
+    // Made first: whatever fails below, its drop brings root's uid back.
     let acting = Acting(());
     let groups: Vec<Gid> = ids.groups.iter().copied().map(Gid::from_raw).collect();
     unistd::setgroups(&groups)?;
     unistd::setegid(Gid::from_raw(ids.gid))?;
     unistd::seteuid(Uid::from_raw(ids.uid))?;
-    // The kernel forgets both whenever the effective ids change.
+    // The kernel forgets this whenever the effective ids change. It also sets "dumpable" anew, to
+    // fs.suid_dumpable; but to trace us, all three of our uids would have to be the user's.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    prctl::set_dumpable(false)?;
     Ok(acting)
 }
 
 impl Drop for Acting {
     fn drop(&mut self) {
-        let root = Uid::from_raw(0);
-        let back = unistd::seteuid(root)
-            .and_then(|()| unistd::setegid(Gid::from_raw(0)))
-            .and_then(|()| unistd::setgroups(&[]))
-            .and_then(|()| prctl::set_pdeathsig(Signal::SIGKILL));
-        if back.is_err() || unistd::geteuid() != root {
+        // The groups stay: they add nothing to root's rights, and acting again begins with them.
+        if unistd::seteuid(Uid::from_raw(0)).is_err() {
             // To go on with the wrong ids is worse than to be gone.
             std::process::abort();
         }
