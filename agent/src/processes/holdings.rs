@@ -214,8 +214,6 @@ impl Looking<'_> {
             settled: self.table.settled,
             ..Holdings::default()
         };
-        let logins: Vec<&LogindSession> = self.logins_of_account().collect();
-
         for process in self.others() {
             if self.subject.owns(process) {
                 found.processes.push(process.clone());
@@ -223,7 +221,9 @@ impl Looking<'_> {
                 found.acting.push(process.clone());
             }
         }
-        found.sshd = self.sshd_of_account(&found.processes, &mut gaps);
+        let (sshd, others_sshd) = self.sshd_of_account(&found.processes, &mut gaps);
+        found.sshd = sshd;
+        let logins = self.logins_of_account(&others_sshd);
         let groups = self.control_groups(&found.processes, &mut gaps);
         let mut grouped: Vec<(Process, Option<Vec<u8>>)> =
             found.processes.drain(..).zip(groups).collect();
@@ -280,20 +280,36 @@ impl Looking<'_> {
             .cloned()
     }
 
-    fn logins_of_account(&self) -> impl Iterator<Item = &LogindSession> {
-        self.logins.iter().filter(|login| match self.subject.scope {
-            Scope::WholeUid => login.uid == Some(self.subject.uid),
-            Scope::SessionsOnly => login.user == self.subject.name.as_str(),
-        })
+    /// logind's sessions of the account. It names a session by its uid, so where several accounts
+    /// share one, those that an sshd has opened for another name are left out.
+    fn logins_of_account(&self, others_sshd: &[ProcessId]) -> Vec<&LogindSession> {
+        let of_account = |login: &&LogindSession| {
+            // Since systemd 256 a user's manager counts as a session of its own.
+            let people = !login.class.starts_with("manager");
+            people
+                && match self.subject.scope {
+                    Scope::WholeUid => login.uid == Some(self.subject.uid),
+                    Scope::SessionsOnly => {
+                        login.user == self.subject.name.as_str()
+                            && !login.leader.is_some_and(|pid| others_sshd.contains(&pid))
+                    }
+                }
+        };
+        self.logins.iter().filter(of_account).collect()
     }
 
     /// Root's sshd processes whose title names the account, or whose child is the account's. A
-    /// title counts only of a process that is root's entirely.
-    fn sshd_of_account(&self, owned: &[Process], gaps: &mut Vec<String>) -> Vec<Process> {
+    /// title counts only of a process that is root's entirely. The second list are the other
+    /// connections.
+    fn sshd_of_account(
+        &self,
+        owned: &[Process],
+        gaps: &mut Vec<String>,
+    ) -> (Vec<Process>, Vec<ProcessId>) {
         let sshd = self
             .others()
             .filter(|process| process.is_root() && SSHD_NAMES.contains(&process.comm.as_slice()));
-        let mut found = Vec::new();
+        let (mut found, mut others) = (Vec::new(), Vec::new());
         for process in sshd {
             let line = match self.proc.command_line(process.pid) {
                 Ok(Some(line)) => line,
@@ -310,9 +326,11 @@ impl Looking<'_> {
             let parent = || owned.iter().any(|child| child.ppid == process.pid);
             if named || (self.subject.scope == Scope::WholeUid && parent()) {
                 found.push(process.clone());
+            } else {
+                others.push(process.pid);
             }
         }
-        found
+        (found, others)
     }
 
     fn control_groups(
