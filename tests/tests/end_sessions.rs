@@ -5,6 +5,7 @@ use std::error::Error;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sched::CloneFlags;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, wait};
@@ -15,6 +16,7 @@ use rescind_agent::processes::{EndReport, Ender, Scope, Subject};
 type Tested = Result<(), Box<dyn Error>>;
 
 const ALICE: u32 = 54_322;
+const ALICE_SUB: u32 = 300_000;
 const BOB: u32 = 54_323;
 
 fn main() -> ExitCode {
@@ -94,10 +96,25 @@ fn victim(args: &[String]) -> Tested {
     if part == "login-uid" {
         std::fs::write("/proc/self/loginuid", ALICE.to_string())?;
     }
+    if part == "contained" {
+        // As a container's runtime, which is root, does it.
+        nix::sched::unshare(CloneFlags::CLONE_NEWPID)?;
+        // SAFETY: this process has one thread.
+        if let ForkResult::Parent { child } = unsafe { fork() }? {
+            nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;
+            nix::sys::wait::waitpid(child, None)?;
+            return Ok(());
+        }
+    }
     setresuid(Uid::from_raw(uid), Uid::from_raw(uid), Uid::from_raw(uid))?;
+    if part == "own-namespaces" {
+        nix::sched::unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID)?;
+        // SAFETY: this process has one thread.
+        unsafe { fork() }?;
+    }
     nix::unistd::dup2_stdout(std::fs::File::open("/dev/null")?)?;
     match part.as_str() {
-        "sleep" | "login-uid" => {}
+        "sleep" | "login-uid" | "contained" | "own-namespaces" => {}
         "setsid" => drop(nix::unistd::setsid()?),
         "nohup" => {
             // SAFETY: no handler is installed, the signal is ignored.
@@ -237,6 +254,40 @@ fn trials() -> Tested {
         &format!("one goes on: {}", states(&ender)),
     )?;
     ender.end(&alice(), None, SudoBorn::Skip)?;
+
+    // Rootless containers: uids of the account's range. Other containers: its uid by chance.
+    let of_range = start("sleep", ALICE_SUB + 500)?;
+    let of_nobody = start("sleep", ALICE_SUB + 70_000)?;
+    start("sleep", ALICE)?;
+    let contained = start("contained", ALICE)?;
+    let own_namespaces = start("own-namespaces", ALICE)?;
+    let subject = Subject {
+        subuids: vec![(ALICE_SUB, 65_536)],
+        ..alice()
+    };
+    let look = ender.look(&subject, SudoBorn::Skip);
+    check(
+        look.contained.len() == 1,
+        &format!("one is contained: {look:?}"),
+    )?;
+    let report = ender.end(&subject, None, SudoBorn::Skip)?;
+    check(
+        report.is_clean(),
+        &format!("the account's are ended: {report:?}"),
+    )?;
+    check(
+        !alive(of_range) && alive(of_nobody),
+        "of the ranges, only the account's",
+    )?;
+    check(
+        alive(contained) && !alive(own_namespaces),
+        "of containers, only the account's",
+    )?;
+    let look = ender.look(&subject, SudoBorn::Skip);
+    check(
+        look.contained.len() == 1 && look.is_clean(),
+        "the contained one lives",
+    )?;
 
     let root = Subject {
         uid: 0,

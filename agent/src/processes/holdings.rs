@@ -229,12 +229,11 @@ impl Looking<'_> {
             found.processes.drain(..).zip(groups).collect();
         match self.subject.scope {
             Scope::WholeUid => {
-                let (own, contained) = grouped.into_iter().partition(|(process, group)| {
-                    !process.nested || self.is_in_users_slice(group.as_deref())
-                });
-                grouped = own;
-                let contained: Vec<(Process, _)> = contained;
+                let (contained, own): (Vec<_>, Vec<_>) = grouped
+                    .into_iter()
+                    .partition(|(process, group)| self.is_contained(process, group, &mut gaps));
                 found.contained = contained.into_iter().map(|(process, _)| process).collect();
+                grouped = own;
             }
             Scope::SessionsOnly => {
                 let mut roots: Vec<ProcessId> = found.sshd.iter().map(|sshd| sshd.pid).collect();
@@ -345,6 +344,45 @@ impl Looking<'_> {
             })
         };
         processes.iter().map(group).collect()
+    }
+
+    /// Whether a process is in a container that is not the account's, where its uid is somebody
+    /// else: in a pid namespace that root has made, and with nothing that leads to a login of the
+    /// account. A user can make such a namespace only together with a user namespace.
+    fn is_contained(
+        &self,
+        process: &Process,
+        group: &Option<Vec<u8>>,
+        gaps: &mut Vec<String>,
+    ) -> bool {
+        if !process.nested || self.is_in_users_slice(group.as_deref()) {
+            return false;
+        }
+        let begun_by_account = self.table.processes.iter().any(|ancestor| {
+            !ancestor.nested
+                && self.subject.owns(ancestor)
+                && self.table.descends(process.pid, ancestor.pid)
+        });
+        let by_login = || {
+            self.proc
+                .login_uid(process.pid)
+                .map(|uid| uid == Some(self.subject.uid))
+        };
+        let hosts_uids = || {
+            self.proc
+                .has_hosts_uids(process.pid)
+                .map(|has| has == Some(true))
+        };
+        if begun_by_account {
+            return false;
+        }
+        match by_login().and_then(|by_login| Ok(!by_login && hosts_uids()?)) {
+            Ok(contained) => contained,
+            Err(gap) => {
+                gaps.push(gap.to_string());
+                false
+            }
+        }
     }
 
     fn is_in_users_slice(&self, group: Option<&[u8]>) -> bool {

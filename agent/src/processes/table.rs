@@ -203,6 +203,14 @@ impl Proc {
         Ok(text.and_then(parse_control_group))
     }
 
+    /// Whether it is in the host's own user namespace, in which uids are what they are. Making
+    /// another is all that a user without privileges can do to get a pid namespace.
+    pub fn has_hosts_uids(&self, pid: ProcessId) -> Result<Option<bool>, Gap> {
+        let mut buffer = [0; 4096];
+        let text = self.read_file(pid, "uid_map", &mut buffer)?;
+        Ok(text.map(maps_all))
+    }
+
     fn read_process(&self, pid: ProcessId, buffer: &mut [u8]) -> Result<Option<Process>, Gap> {
         let Some(bytes) = self.read_file(pid, "stat", buffer)? else {
             return Ok(None);
@@ -368,6 +376,14 @@ fn parse_status(bytes: &[u8], process: &mut Process) -> Option<()> {
     Some(())
 }
 
+/// user_namespaces(7): one line, all uids mapped to themselves.
+fn maps_all(uid_map: &[u8]) -> bool {
+    let words = uid_map.split(u8::is_ascii_whitespace);
+    words
+        .filter(|word| !word.is_empty())
+        .eq([b"0".as_slice(), b"0", b"4294967295"])
+}
+
 fn four(value: &[u8]) -> Option<[u32; 4]> {
     let mut numbers = std::str::from_utf8(value).ok()?.split_ascii_whitespace();
     let mut next = || numbers.next()?.parse().ok();
@@ -440,6 +456,14 @@ mod tests {
             Some(b"/a.scope".to_vec())
         );
         assert_eq!(parse_control_group(b"1:cpu:/x\n"), None);
+    }
+
+    #[test]
+    fn the_hosts_user_namespace_maps_all() {
+        assert!(maps_all(b"         0          0 4294967295\n"));
+        assert!(!maps_all(b"         0       1000          1\n"));
+        assert!(!maps_all(b"0 0 4294967295\n1 1 1\n"));
+        assert!(!maps_all(b""));
     }
 
     #[test]
