@@ -123,7 +123,11 @@ pub fn open_private(
 pub fn evidence_key(path: &Path) -> Result<(SigningKey, bool), StoreError> {
     match read_key(path)? {
         Some(key) => Ok((key, false)),
-        None => Ok((make_key(path)?, true)),
+        None => match make_key(path)? {
+            Some(key) => Ok((key, true)),
+            // Enrolment, which needs the key as well, was quicker.
+            None => evidence_key(path),
+        },
     }
 }
 
@@ -141,10 +145,10 @@ pub fn read_key(path: &Path) -> Result<Option<SigningKey>, StoreError> {
 }
 
 /// Makes a key and puts it on the disk whole: a key that is gone after a power cut would leave a
-/// chain that nobody can continue.
-fn make_key(path: &Path) -> Result<SigningKey, StoreError> {
+/// chain that nobody can continue. `None` when there is one by now.
+fn make_key(path: &Path) -> Result<Option<SigningKey>, StoreError> {
     let (key, pem) = SigningKey::generate();
-    let temporary = path.with_extension("key.tmp");
+    let temporary = path.with_extension(format!("key.{}", std::process::id()));
     let write = || -> io::Result<()> {
         let mut file: File = OpenOptions::new()
             .write(true)
@@ -154,8 +158,14 @@ fn make_key(path: &Path) -> Result<SigningKey, StoreError> {
             .open(&temporary)?;
         file.write_all(pem.as_bytes())?;
         file.sync_all()?;
-        durable::rename_synced(&temporary, path)
+        let linked = fs::hard_link(&temporary, path);
+        fs::remove_file(&temporary)?;
+        linked?;
+        path.parent().map_or(Ok(()), durable::sync_dir)
     };
-    write().map_err(StoreError::io("write", path))?;
-    Ok(key)
+    match write() {
+        Ok(()) => Ok(Some(key)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(StoreError::io("write", path)(error)),
+    }
 }
