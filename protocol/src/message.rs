@@ -192,6 +192,27 @@ pub enum Disposition {
     NotAccepted(#[n(0)] NotAccepted),
 }
 
+impl Disposition {
+    /// The stable word for it: `accepted`, `duplicate` or `not_accepted`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::NotAccepted(_) => "not_accepted",
+        }
+    }
+
+    /// Why it was not accepted.
+    #[must_use]
+    pub const fn why(self) -> Option<NotAccepted> {
+        match self {
+            Self::NotAccepted(why) => Some(why),
+            Self::Accepted | Self::Duplicate => None,
+        }
+    }
+}
+
 /// Records of the evidence chain, in order and without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]

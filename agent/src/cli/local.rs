@@ -238,7 +238,7 @@ impl Apply {
             }
             match &answer["outcome"] {
                 Value::Null => {
-                    Exit::Data.because(format!("not accepted: {}", text(&answer["why"])))
+                    Exit::Data.because(format!("not accepted: {}", text(&answer["detail"])))
                 }
                 outcome => {
                     println!(

@@ -86,12 +86,9 @@ fn short_of_it(order: OrderId, finding: Finding, took_us: u64) -> Outcome {
         mut gaps,
     } = finding;
     let (verdict, reason) = if open > 0 || !undone.is_empty() {
-        let mut reason = format!("{open} ways in still open");
-        for what in &undone {
-            reason.push_str("; ");
-            reason.push_str(what);
-        }
-        (Verdict::Partial, reason)
+        let ways = (open > 0).then(|| format!("{open} ways in still open"));
+        let reasons: Vec<String> = ways.into_iter().chain(undone).collect();
+        (Verdict::Partial, reasons.join("; "))
     } else {
         let reason = format!(
             "changed as ordered, but {} could not be told",

@@ -224,11 +224,17 @@ impl Engine {
         }
         // A repeated order is answered with how it ended then.
         let known = receipt.order.and_then(|id| self.store.state().order(id));
-        let outcome = ended.or_else(|| known.and_then(|order| order.outcome.clone()));
+        let repeated = || known.and_then(|order| order.outcome.clone());
+        let outcome = match receipt.disposition.why() {
+            // Another order may bear the id of a true one.
+            Some(_) => None,
+            None => ended.or_else(repeated),
+        };
         Ok(json!({
             "order": receipt.order,
-            "disposition": format!("{:?}", receipt.disposition),
-            "why": (!receipt.detail.is_empty()).then_some(receipt.detail),
+            "disposition": receipt.disposition.word(),
+            "why": receipt.disposition.why(),
+            "detail": (!receipt.detail.is_empty()).then_some(receipt.detail),
             "outcome": outcome,
         }))
     }
