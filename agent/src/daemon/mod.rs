@@ -27,6 +27,9 @@ use crate::sys::{service, signals};
 
 /// Pieces of work waiting for the worker.
 const WORK_MAX: usize = 256;
+/// How often in a row what is newly watched may show that still more is to be watched: `~/.ssh` is
+/// made, then the key file in it.
+const WATCH_ROUNDS_MAX: usize = 8;
 /// How long after a change the watch list is brought up to date at the latest.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -196,24 +199,39 @@ impl Worker {
             self.next_survey = Instant::now() + spread(self.survey_every);
             look = Some(Look::Everywhere);
         }
-        let Some(look) = look else { return };
-        if let Err(error) = self.engine.hold(&look) {
+        if let Some(look) = look {
+            self.hold(&look);
+        }
+    }
+
+    fn hold(&mut self, look: &Look) {
+        if let Err(error) = self.engine.hold(look) {
             tracing::error!(%error, "standing orders could not be checked");
+        }
+    }
+
+    /// Watches what matters now, and looks once at what was not watched before.
+    fn watch_what_matters(&mut self) {
+        for _ in 0..WATCH_ROUNDS_MAX {
+            let Some(watch) = &mut self.watch else { return };
+            let Some(directories) = self.engine.directories_to_watch() else {
+                return;
+            };
+            let begun = watch.set(directories);
+            if !begun.is_empty() {
+                self.hold(&Look::At(begun));
+            }
         }
     }
 
     /// What may wait until no order does.
     fn when_nothing_waits(&mut self) {
+        self.watch_what_matters();
         if let Err(error) = self.engine.confirm_concluded() {
             tracing::error!(%error, "the host's own tools could not be asked");
         }
         if let Err(error) = self.engine.tidy() {
             tracing::error!(%error, "the store could not be tidied");
-        }
-        if let Some(watch) = &mut self.watch
-            && let Some(directories) = self.engine.directories_to_watch()
-        {
-            watch.set(directories);
         }
         self.push_evidence();
     }

@@ -81,23 +81,28 @@ impl Watch {
     }
 
     /// Watches exactly these directories from now on; those that are not there are passed over.
-    pub fn set(&mut self, wanted: BTreeSet<PathBuf>) {
+    /// Returns those that were not watched before: what happened in them so far went unseen.
+    #[must_use]
+    pub fn set(&mut self, wanted: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         let wanted: BTreeSet<PathBuf> = wanted.into_iter().take(DIRECTORIES_MAX).collect();
         for gone in self.watched.difference(&wanted) {
             let _ = self.watcher.unwatch(gone);
         }
         let mut watched: BTreeSet<PathBuf> = self.watched.intersection(&wanted).cloned().collect();
+        let mut begun = BTreeSet::new();
         for new in wanted.difference(&self.watched) {
             match self.watcher.watch(new, RecursiveMode::NonRecursive) {
                 Ok(()) => {
-                    watched.insert(new.clone());
+                    begun.insert(new.clone());
                 }
                 Err(error) => {
                     tracing::debug!(directory = %new.display(), %error, "not watched");
                 }
             }
         }
+        watched.extend(begun.iter().cloned());
         self.watched = watched;
+        begun
     }
 }
 

@@ -48,6 +48,8 @@ impl Engine {
         if orders.is_empty() {
             return Ok(());
         }
+        // A new account or another sshd_config brings other files that matter.
+        self.watch_list_stale = true;
         let mut reading = self.host.read()?;
         for (id, action) in orders {
             let seen = see(&action, &mut reading)?;
@@ -67,11 +69,12 @@ impl Engine {
     fn to_look_at(&self, look: &Look) -> Vec<(OrderId, Action)> {
         let matters = |id: OrderId| match look {
             Look::Everywhere => true,
-            Look::At(paths) => self
-                .interests
-                .iter()
-                .filter(|interest| interest.order == id)
-                .any(|interest| interest.is_touched_by(paths)),
+            Look::At(paths) => {
+                let mut interests = self.interests.iter();
+                let interest = interests.find(|interest| interest.order == id);
+                // What matters to an order that has just ended is not known yet.
+                interest.is_none_or(|interest| interest.is_touched_by(paths))
+            }
         };
         let standing = self.store.state().standing();
         standing
