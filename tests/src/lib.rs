@@ -22,6 +22,7 @@
 mod account;
 mod command;
 mod control;
+mod each_release;
 mod forge;
 mod host;
 mod key;

@@ -32,9 +32,7 @@ impl<'a> Order<'a> {
     /// The verdict of its outcome, once there is one: `verified`, `already`, `partial`, `refused`, …
     #[track_caller]
     pub fn verdict(&self) -> Option<String> {
-        self.show()["outcome"]["verdict"]
-            .as_str()
-            .map(str::to_owned)
+        self.show()["outcome"].as_str().map(str::to_owned)
     }
 
     /// The state it is in: `signed`, `delivered`, …, `concluded`, `confirmed`, `not_accepted`, …

@@ -1,0 +1,8 @@
+//! The main job on real hosts: an order is pushed, and what it says is true on the host.
+
+mod copies;
+mod delivery;
+mod refusals;
+mod release;
+mod stage;
+mod story;
