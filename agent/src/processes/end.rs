@@ -159,7 +159,10 @@ impl Ender {
                 .any(|old| same(old, process) && old.is_stopped())
         };
         let mut stopped = self.look(subject, SudoBorn::Skip).processes;
-        stopped.retain(|process| process.is_stopped() && !was_stopped(process));
+        // One that cannot be interrupted has yet to stop: going on takes that from it.
+        stopped.retain(|process| {
+            (process.is_stopped() || process.state == 'D') && !was_stopped(process)
+        });
         for process in &stopped {
             self.signal_one(subject, process, Signal::Continue);
         }
