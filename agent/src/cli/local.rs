@@ -302,7 +302,7 @@ fn print_history(order: &Value) {
     table.print();
 }
 
-fn show(at: &Where, request: Request, print: impl FnOnce(&Value) -> Exit) -> Exit {
+pub(super) fn show(at: &Where, request: Request, print: impl FnOnce(&Value) -> Exit) -> Exit {
     show_filtered(at, request, |_| true, print)
 }
 

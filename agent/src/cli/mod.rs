@@ -7,6 +7,8 @@ pub mod check_config;
 pub mod enrol;
 /// How a command ended, in sysexits(3).
 pub mod exit;
+/// `explain`: why an account can become root.
+pub mod explain;
 /// `link`: the network half.
 pub mod link;
 /// `status`, `orders`, `paths`, `inventory`, `evidence`, `apply`: asked on the host itself.
@@ -39,6 +41,7 @@ enum Command {
     Orders(local::Orders),
     Paths(local::Paths),
     Inventory(local::Inventory),
+    Explain(explain::Explain),
     Evidence(local::Evidence),
     Apply(local::Apply),
     CheckConfig(check_config::Args),
@@ -54,6 +57,7 @@ impl Cli {
             Command::Orders(args) => args.run(),
             Command::Paths(args) => args.run(),
             Command::Inventory(args) => args.run(),
+            Command::Explain(args) => args.run(),
             Command::Evidence(args) => args.run(),
             Command::Apply(args) => args.run(),
             Command::Enrol(args) => enrol::run(args),

@@ -44,6 +44,11 @@ pub enum Request {
     },
     /// The accounts of the host, each with how many ways in are open.
     Inventory,
+    /// Why an account can become root.
+    Explain {
+        /// The account.
+        account: AccountName,
+    },
     /// The evidence, checked as a chain.
     Evidence {
         /// So many of the latest records.
@@ -70,6 +75,7 @@ pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
             Ok(json!(paths))
         }
         Request::Evidence { last } => engine.evidence_report(last).map_err(text),
+        Request::Explain { account } => engine.explain(&account).map_err(text),
         Request::Inventory => engine.inventory().map_err(text),
         Request::Apply { signed, dry_run } => {
             use base64::Engine as _;

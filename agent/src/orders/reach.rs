@@ -1,25 +1,18 @@
 //! What an order would touch, for the guards: whom it closes, and which ways in for root with it.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::path::Path;
 
 use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::order::Action;
 use rescind_protocol::path::{Mechanism, PathState};
 
-use crate::host::account::{Account, PasswordState};
-use crate::host::root::{HostRoot, ReadError};
+use crate::escalation::steps::{Step, Sure};
+use crate::escalation::sudo::HostSudo;
+use crate::host::account::Account;
 use crate::orders::guards::{Reach, RootWays};
 use crate::orders::host::HostError;
 use crate::orders::reading::Reading;
 use crate::orders::{Engine, EngineError};
-use crate::sudoers::policy::{Answer, PasswordOf, Way};
-use crate::sudoers::{self, Dialect, HostNames, Policy, ReadProblem, Sudoers, SudoersFiles};
-
-const SUDOERS: &str = "/etc/sudoers";
-const SUDOERS_BYTES_MAX: u64 = 4 << 20;
-const NAMES_MAX: usize = 65_536;
 
 /// What an action would touch.
 pub fn of(engine: &mut Engine, action: &Action) -> Result<Reach, EngineError> {
@@ -99,11 +92,12 @@ fn root_ways(
     key: Option<KeyFingerprint>,
     now: i64,
 ) -> Result<RootWays, HostError> {
-    let policy = SudoPolicy::read(reading.root(), now)?;
+    let sudo = HostSudo::read(reading.root(), now)?;
     let root = reading.accounts.by_uid(0);
+    let becomes_root = |account: &Account| How::of(account, &sudo, &root);
     let mut ways = RootWays::default();
     for account in losing {
-        let Some(how) = policy.becomes_root(account, &root) else {
+        let Some(how) = becomes_root(account) else {
             continue;
         };
         for path in ways_in(reading, account) {
@@ -125,7 +119,7 @@ fn root_ways(
     others.retain(|account| losing.iter().all(|gone| gone.name != account.name));
     others.sort_by_key(|account| account.uid);
     for account in others {
-        let how = policy.becomes_root(&account, &root);
+        let how = becomes_root(&account);
         let Some(how) = how.filter(|how| how.certain) else {
             continue;
         };
@@ -164,115 +158,33 @@ fn ways_in(reading: &mut Reading<'_>, account: &Account) -> Vec<WayIn> {
     .collect()
 }
 
+/// How an account that got in becomes root.
 struct How {
     words: String,
     /// Sure enough to count as a way that is left.
     certain: bool,
 }
 
-struct SudoPolicy {
-    /// `None` where there is no sudo.
-    sudoers: Option<Sudoers>,
-    other_sources: Vec<String>,
-    host: HostNames,
-    now: i64,
-}
-
-impl SudoPolicy {
-    fn read(root: &HostRoot, now: i64) -> Result<Self, HostError> {
-        let name = crate::config::host_name(root.path());
-        let name = name.as_ref().map_or("", |name| name.as_str());
-        let sudoers = match root.exists(Path::new(SUDOERS)) {
-            Ok(false) => None,
-            Ok(true) | Err(_) => Some(sudoers::parse(
-                &PolicyFiles(root),
-                Path::new(SUDOERS),
-                name.as_bytes(),
-                Dialect::Sudo1_9_13,
-            )),
-        };
-        let nsswitch = match root.read(Path::new("/etc/nsswitch.conf"), 1 << 20) {
-            Ok(file) => Some(file.bytes),
-            Err(error) if error.is_missing() => None,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Self {
-            sudoers,
-            other_sources: sudoers::nsswitch::sources(nsswitch.as_deref()).others,
-            host: HostNames::new(name.as_bytes(), None),
-            now,
-        })
-    }
-
-    /// How an account that got in becomes root; `None` when it does not.
-    fn becomes_root(&self, account: &Account, root: &[Account]) -> Option<How> {
+impl How {
+    fn of(account: &Account, sudo: &HostSudo, root: &[Account]) -> Option<Self> {
         if account.uid == 0 {
-            return Some(How {
+            return Some(Self {
                 words: "is root".into(),
                 certain: true,
             });
         }
-        let superuser = root
-            .first()
-            .map_or_else(sudoers::Subject::root, sudoers::Subject::from);
-        let policy = Policy {
-            sudoers: self.sudoers.as_ref()?,
-            host: &self.host,
-            root: &superuser,
-            other_sources: &self.other_sources,
-            now_unix: self.now,
-        };
-        let usable = |way: &Way| {
-            let has_password = |account: &Account| account.password == PasswordState::Usable;
-            way.nopasswd
-                || match way.password_of {
-                    PasswordOf::Own => has_password(account),
-                    PasswordOf::Root => root.iter().any(has_password),
-                    PasswordOf::RunasDefault => false,
-                }
-        };
-        let (way, certain) = match policy.root_equivalent(&account.into()) {
-            Answer::No => return None,
-            Answer::Yes(way) => {
-                let usable = usable(&way);
-                (Some(way), usable)
-            }
-            Answer::Likely(way) => (Some(way), false),
-            Answer::Unknown { way, .. } => (way, false),
-        };
-        let words = way.map_or_else(
+        let superuser = root.first();
+        let Step { source, sure, .. } = sudo.step(account, superuser?, root)?;
+        let words = source.map_or_else(
             || "perhaps root by sudo".into(),
-            |way| {
-                format!(
-                    "root by sudo ({}:{})",
-                    way.source.file.display(),
-                    way.source.span.line
-                )
+            |source| {
+                let line = source.line.unwrap_or_default();
+                format!("root by sudo ({}:{line})", source.file)
             },
         );
-        Some(How { words, certain })
-    }
-}
-
-/// Policy files as sudo would use them.
-struct PolicyFiles<'r>(&'r HostRoot);
-
-impl SudoersFiles for PolicyFiles<'_> {
-    fn read(&self, path: &Path) -> Result<Vec<u8>, ReadProblem> {
-        let file = self.0.read(path, SUDOERS_BYTES_MAX).map_err(problem)?;
-        Ok(file.bytes)
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<OsString>, ReadProblem> {
-        self.0.read_dir(dir, NAMES_MAX).map_err(problem)
-    }
-}
-
-fn problem(error: ReadError) -> ReadProblem {
-    if error.is_missing() {
-        ReadProblem::Missing
-    } else {
-        // Whether sudo uses a file that we distrust cannot be told from here.
-        ReadProblem::Other(error.to_string())
+        Some(Self {
+            words,
+            certain: sure == Sure::Yes,
+        })
     }
 }

@@ -7,9 +7,14 @@ use rescind_protocol::outcome::Outcome;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 use serde_json::{Value, json};
 
+use crate::escalation::explain::{Ways, explain};
+use crate::escalation::su::SuRules;
+use crate::escalation::sudo::HostSudo;
 use crate::host::account::{Account, PasswordState};
+use crate::host::accounts::Accounts;
 use crate::orders::accept::{self, Judgement, Seen, Trusted};
 use crate::orders::enforce::{plan_for, see};
+use crate::orders::host::HostError;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::{Engine, EngineError, guards, reach};
 use crate::sshd::printable::printable;
@@ -165,6 +170,23 @@ impl Engine {
             }));
         }
         Ok(rows.into())
+    }
+
+    /// Why an account can become root, step by step.
+    pub fn explain(&mut self, name: &AccountName) -> Result<Value, EngineError> {
+        let now = i64::try_from(self.wall().0 / 1000).unwrap_or(i64::MAX);
+        let root = self.host.root();
+        let accounts = Accounts::load(root).map_err(HostError::from)?;
+        let account = accounts
+            .by_name(name)
+            .ok_or_else(|| EngineError::NoAccount(name.clone()))?;
+        let ways = Ways {
+            accounts: &accounts,
+            sudo: &HostSudo::read(root, now).map_err(HostError::from)?,
+            su: &SuRules::read(root).map_err(HostError::from)?,
+            today: now / 86_400,
+        };
+        Ok(explain(&account, &ways).to_json())
     }
 
     /// What an order from a file would change, without changing or recording anything.

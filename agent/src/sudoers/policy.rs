@@ -114,8 +114,10 @@ pub struct Way {
 pub enum PasswordOf {
     /// The account's own.
     Own,
-    /// Root's (`rootpw`, or `targetpw` on the way to root).
+    /// Root's (`rootpw`).
     Root,
+    /// That of the account it becomes (`targetpw`).
+    Target,
     /// The default runas user's (`runaspw`).
     RunasDefault,
 }
@@ -158,11 +160,16 @@ impl<'a> Policy<'a> {
     }
 
     /// Whether `who` can become root by means of sudo.
+    pub fn root_equivalent(&self, who: &Subject) -> Answer {
+        self.becomes(who, self.root)
+    }
+
+    /// Whether `who` can become `target` by means of sudo.
     ///
     /// `ALL` with exceptions (`ALL, !/bin/su`) is still everything: the exceptions are names, and a
     /// copy of the file has another. Other sources of rules leave a yes standing, for all they are
     /// known to do is to add; a file that could not be read does not.
-    pub fn root_equivalent(&self, who: &Subject) -> Answer {
+    pub fn becomes(&self, who: &Subject, target: &Subject) -> Answer {
         let unknown_or_no = |why: Vec<Doubt>, way: Option<Way>| {
             if why.is_empty() {
                 Answer::No
@@ -171,20 +178,20 @@ impl<'a> Policy<'a> {
             }
         };
         let standing: Vec<Doubt> = self.standing_doubts().collect();
-        let matcher = self.matcher(who, self.root);
+        let matcher = self.matcher(who, target);
         if self.sudoers.refused.is_some() {
             return unknown_or_no(standing, None);
         }
         if who.uid == 0 && !matcher.settings.root_sudo {
             return Answer::No;
         }
-        let ruling = self.ruling(&matcher, who, self.root, &CommandLine::Any);
+        let ruling = self.ruling(&matcher, who, target, &CommandLine::Any);
         let mut why = matcher.take_doubts();
         why.extend(standing.iter().cloned());
         if let Some(rule) = ruling.allowing.last() {
             let settings = self.settings_for(&matcher, &CommandLine::Any);
-            let nopasswd = passwords(&matcher, &settings, who, self.root, &ruling) == Some(true);
-            let way = self.way(&settings, rule, "any command", nopasswd);
+            let nopasswd = passwords(&matcher, &settings, who, target, &ruling) == Some(true);
+            let way = self.way(&settings, rule, target, "any command", nopasswd);
             return if ruling.is_allowed() && self.sudoers.unread.is_empty() {
                 Answer::Yes(way)
             } else {
@@ -194,7 +201,7 @@ impl<'a> Policy<'a> {
                 }
             };
         }
-        match self.likely_way(&matcher, who) {
+        match self.likely_way(&matcher, who, target) {
             Some((way, true)) => Answer::Likely(way),
             Some((way, false)) => {
                 why.extend(matcher.take_doubts());
@@ -209,24 +216,26 @@ impl<'a> Policy<'a> {
         }
     }
 
-    /// A rule that allows a single command as good as root, and whether that is certain; the last one
-    /// of the certain ones if there are any.
-    fn likely_way(&self, matcher: &Matcher<'a>, who: &Subject) -> Option<(Way, bool)> {
+    /// A rule that allows a single command as good as the target's shell, and whether that is certain;
+    /// the last one of the certain ones if there are any.
+    fn likely_way(
+        &self,
+        matcher: &Matcher<'a>,
+        who: &Subject,
+        target: &Subject,
+    ) -> Option<(Way, bool)> {
         let (grants, _) = self.grants(who);
-        let query = RunasQuery {
-            who,
-            target: self.root,
-        };
+        let query = RunasQuery { who, target };
         let mut tries = 0;
         let mut uncertain = None;
         for grant in grants.iter().rev() {
-            let as_root = match grant.rule.runas.as_deref() {
+            let as_target = match grant.rule.runas.as_deref() {
                 None => matcher.runas(None, query),
                 Some(runas) if runas.users.is_none() => Verdicts::NONE,
                 Some(runas) => matcher.runas(runas.users.as_deref(), query),
             };
             let in_time = self.is_time(matcher, grant.rule);
-            if !as_root.may(Verdicts::ALLOW) || !in_time.may(Verdicts::ALLOW) {
+            if !as_target.may(Verdicts::ALLOW) || !in_time.may(Verdicts::ALLOW) {
                 continue;
             }
             for granted in grant.commands.iter().filter(|granted| !granted.negated) {
@@ -243,15 +252,15 @@ impl<'a> Policy<'a> {
                 let is_literal = !glob::has_meta(&path) && !path.ends_with(b"/");
                 if is_literal
                     && tries <= TRIES_MAX
-                    && matches!(self.decide(who, self.root, &line), Decision::Denied { .. })
+                    && matches!(self.decide(who, target, &line), Decision::Denied { .. })
                 {
                     continue;
                 }
                 let settings = self.settings_for(matcher, &line);
-                let nopasswd = asks_nothing(matcher, &settings, who, self.root, grant.rule);
+                let nopasswd = asks_nothing(matcher, &settings, who, target, grant.rule);
                 let what = format!("{} ({why})", show(&path));
-                let way = self.way(&settings, grant.rule, &what, nopasswd);
-                if grant.certain && as_root == Verdicts::ALLOW && in_time == Verdicts::ALLOW {
+                let way = self.way(&settings, grant.rule, target, &what, nopasswd);
+                if grant.certain && as_target == Verdicts::ALLOW && in_time == Verdicts::ALLOW {
                     return Some((way, true));
                 }
                 uncertain.get_or_insert((way, false));
@@ -260,9 +269,18 @@ impl<'a> Policy<'a> {
         uncertain
     }
 
-    fn way(&self, settings: &Settings, rule: &Rule, what: &str, nopasswd: bool) -> Way {
-        let password_of = if settings.rootpw || settings.targetpw {
+    fn way(
+        &self,
+        settings: &Settings,
+        rule: &Rule,
+        target: &Subject,
+        what: &str,
+        nopasswd: bool,
+    ) -> Way {
+        let password_of = if settings.rootpw {
             PasswordOf::Root
+        } else if settings.targetpw {
+            PasswordOf::Target
         } else if settings.runaspw {
             PasswordOf::RunasDefault
         } else {
@@ -272,9 +290,10 @@ impl<'a> Policy<'a> {
             (true, _) => "without a password",
             (false, PasswordOf::Own) => "with its own password",
             (false, PasswordOf::Root) => "with root's password",
+            (false, PasswordOf::Target) => "with the other account's password",
             (false, PasswordOf::RunasDefault) => "with the default runas user's password",
         };
-        let reason = format!("may run {what} as root, {asked}");
+        let reason = format!("may run {what} as {}, {asked}", show(&target.name));
         Way {
             source: self.source(rule.span),
             reason,
