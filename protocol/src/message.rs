@@ -268,6 +268,16 @@ pub enum Question {
         #[n(0)]
         account: Option<crate::name::AccountName>,
     },
+    /// The accounts of the host, each with how many ways in are open; answered by a JSON array.
+    #[n(1)]
+    Inventory,
+    /// Why an account can become root; answered by a JSON object.
+    #[n(2)]
+    Explain {
+        /// The account.
+        #[n(0)]
+        account: crate::name::AccountName,
+    },
 }
 
 /// A piece of an answer.

@@ -17,6 +17,7 @@ use rescind_protocol::message::{
     Answer, Evidence, Message, OrderAck, Query, Question, StandingList,
 };
 
+use crate::daemon::admin;
 use crate::daemon::work::{ConnectionId, Work};
 use crate::orders::Engine;
 
@@ -153,17 +154,19 @@ impl Uplink {
     }
 
     fn answer(&self, engine: &mut Engine, query: Query) -> Result<(), Hangup> {
-        let Question::Paths { account } = query.what;
-        let json = match engine.paths(account.as_ref()) {
-            Ok(paths) => serde_json::to_vec(&paths).unwrap_or_else(|error| {
-                unreachable!("paths are plain data and always serialise: {error}")
-            }),
+        let request = match query.what {
+            Question::Paths { account } => admin::Request::Paths { account },
+            Question::Inventory => admin::Request::Inventory,
+            Question::Explain { account } => admin::Request::Explain { account },
+        };
+        let json = match admin::answer(engine, request) {
+            Ok(answer) => answer.to_string().into_bytes(),
             Err(error) => {
                 return self.send(Answer {
                     id: query.id,
                     json: Vec::new(),
                     last: true,
-                    error: Some(error.to_string()),
+                    error: Some(error),
                 });
             }
         };

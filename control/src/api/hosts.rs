@@ -87,7 +87,7 @@ pub async fn remove(
     Ok(Json(serde_json::json!({ "removed": id })))
 }
 
-/// `GET /v1/hosts/{host}/paths`.
+/// `GET /v1/hosts/{host}/paths`, `…/inventory` and `…/explain`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Which {
@@ -101,16 +101,50 @@ pub async fn paths(
     Path(name): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Json<serde_json::Value>, ApiError> {
-    let host = find(&plane, name).await?;
-    let (reply, answer) = oneshot::channel();
     let question = Question::Paths {
         account: which.account,
     };
+    ask(&plane, name, question, which.timeout_ms, "paths").await
+}
+
+/// Asks the host for its accounts, now.
+pub async fn inventory(
+    State(plane): State<Arc<Plane>>,
+    Path(name): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let question = Question::Inventory;
+    ask(&plane, name, question, which.timeout_ms, "accounts").await
+}
+
+/// Asks the host why an account can become root, now.
+pub async fn explain(
+    State(plane): State<Arc<Plane>>,
+    Path(name): Path<String>,
+    Query(which): Query<Which>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let account = which
+        .account
+        .ok_or_else(|| ApiError::Bad("say which account".into()))?;
+    let question = Question::Explain { account };
+    ask(&plane, name, question, which.timeout_ms, "explanation").await
+}
+
+/// Asks a host something; its answer stands in the reply under `key`.
+async fn ask(
+    plane: &Arc<Plane>,
+    name: String,
+    question: Question,
+    timeout_ms: Option<u64>,
+    key: &str,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let host = find(plane, name).await?;
+    let (reply, answer) = oneshot::channel();
     plane
         .presence
         .ask(host.id, Asked { question, reply })
         .map_err(|error| ApiError::HostAway(format!("{}: {error}", host.name)))?;
-    let limit = Duration::from_millis(which.timeout_ms.unwrap_or(30_000).min(ANSWER_MS_MAX));
+    let limit = Duration::from_millis(timeout_ms.unwrap_or(30_000).min(ANSWER_MS_MAX));
     let json = match tokio::time::timeout(limit, answer).await {
         Ok(Ok(Ok(json))) => json,
         Ok(Ok(Err(why))) => return Err(ApiError::HostFailed(why)),
@@ -124,11 +158,10 @@ pub async fn paths(
             return Err(ApiError::HostAway(words));
         }
     };
-    let paths: Vec<serde_json::Value> = serde_json::from_slice(&json).map_err(|error| {
-        ApiError::HostFailed(format!("its answer is no list of paths: {error}"))
-    })?;
+    let answered: serde_json::Value = serde_json::from_slice(&json)
+        .map_err(|error| ApiError::HostFailed(format!("its answer is not JSON: {error}")))?;
     Ok(Json(serde_json::json!({
-        "host": host.id, "name": host.name, "at": clock::now(), "paths": paths,
+        "host": host.id, "name": host.name, "at": clock::now(), key: answered,
     })))
 }
 

@@ -44,6 +44,8 @@ pub fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/hosts", get(hosts::list))
         .route("/v1/hosts/{host}", get(hosts::show).delete(hosts::remove))
         .route("/v1/hosts/{host}/paths", get(hosts::paths))
+        .route("/v1/hosts/{host}/inventory", get(hosts::inventory))
+        .route("/v1/hosts/{host}/explain", get(hosts::explain))
         .route("/v1/hosts/{host}/evidence", get(evidence::export))
         .route(
             "/v1/hosts/{host}/evidence/verify",

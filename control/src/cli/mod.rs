@@ -1,5 +1,7 @@
 //! The command line: `rescind`.
 
+/// `inventory`, `explain`.
+mod asks;
 /// Speaking to the server.
 mod client;
 /// `evidence`.
@@ -81,6 +83,10 @@ enum Command {
     Hosts(hosts::Hosts),
     /// Ask a host for the ways to act on it, now
     Paths(hosts::Paths),
+    /// Ask a host for its accounts, each with how many ways in are open, now
+    Inventory(asks::Inventory),
+    /// Ask a host why an account can become root, now
+    Explain(asks::Explain),
     /// Take access away
     #[command(subcommand)]
     Revoke(revoke::Revoke),
@@ -166,6 +172,8 @@ async fn ask_server(global: Global, command: Command) -> Result<(), Failure> {
         Command::Token(token) => token.run(&client, json).await,
         Command::Hosts(hosts) => hosts.run(&client, json).await,
         Command::Paths(paths) => paths.run(&client, json).await,
+        Command::Inventory(inventory) => inventory.run(&client, json).await,
+        Command::Explain(explain) => explain.run(&client, json).await,
         Command::Revoke(revoke) => revoke.run(&client, json).await,
         Command::EndSessions(end) => end.run(&client, json).await,
         Command::Release(release) => release.run(&client, json).await,

@@ -1,0 +1,129 @@
+//! `rescind inventory`, `rescind explain`: what a host answers now.
+
+use std::time::Duration;
+
+use clap::Args;
+use rescind_protocol::name::AccountName;
+use serde_json::Value;
+
+use super::client::{Client, segment};
+use super::table::Table;
+use super::{Failure, duration, print, print_json};
+
+/// Ask a host for its accounts, each with how many ways in are open, now
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rescind inventory web1")]
+pub struct Inventory {
+    /// The host, by name or id
+    host: String,
+    /// How long to wait for the host
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    timeout: Duration,
+}
+
+/// Ask a host why an account can become root, now
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rescind explain web1 deploy")]
+pub struct Explain {
+    /// The host, by name or id
+    host: String,
+    /// The account
+    account: AccountName,
+    /// How long to wait for the host
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    timeout: Duration,
+}
+
+impl Inventory {
+    pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
+        let path = format!(
+            "/v1/hosts/{}/inventory?timeout_ms={}",
+            segment(&self.host),
+            self.timeout.as_millis()
+        );
+        let answer: Value = client.get(&path).await?;
+        if json {
+            return print_json(&answer);
+        }
+        let mut table = Table::new([
+            "ACCOUNT", "UID", "PASSWORD", "EXPIRES", "SHELL", "KEYS", "OPEN", "UNKNOWN",
+        ]);
+        for account in answer["accounts"].as_array().into_iter().flatten() {
+            let text = |key: &str| plain(&account[key]);
+            table.row([
+                text("account"),
+                text("uid"),
+                text("password"),
+                text("expires"),
+                text("shell"),
+                text("keys"),
+                text("open"),
+                text("unknown"),
+            ]);
+        }
+        print(&table.to_text("no accounts"))
+    }
+}
+
+impl Explain {
+    pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
+        let path = format!(
+            "/v1/hosts/{}/explain?account={}&timeout_ms={}",
+            segment(&self.host),
+            segment(self.account.as_str()),
+            self.timeout.as_millis()
+        );
+        let answer: Value = client.get(&path).await?;
+        if json {
+            return print_json(&answer);
+        }
+        let explanation = &answer["explanation"];
+        let mut out = match (&explanation["is_root"], &explanation["root"]) {
+            (Value::Bool(true), _) => format!("{} is root: its uid is 0\n", self.account),
+            (_, Value::Null) => format!("{}: no step to root was found\n", self.account),
+            (_, sure) => format!("{} becomes root ({})\n", self.account, spaced(sure)),
+        };
+        branches(&explanation["steps"], "", &mut out);
+        if explanation["cut"] == true {
+            out.push_str("There is more than was followed.\n");
+        }
+        print(&out)
+    }
+}
+
+/// The steps below each other, those that follow a step indented behind it.
+fn branches(steps: &Value, indent: &str, out: &mut String) {
+    let steps = steps.as_array().map_or(&[][..], Vec::as_slice);
+    for (index, step) in steps.iter().enumerate() {
+        let last = index + 1 == steps.len();
+        let (branch, below) = if last {
+            ("└─", "   ")
+        } else {
+            ("├─", "│  ")
+        };
+        let place = match (&step["source"]["file"], &step["source"]["line"]) {
+            (Value::String(file), Value::Number(line)) => format!("   {file}:{line}"),
+            (Value::String(file), _) => format!("   {file}"),
+            _ => String::new(),
+        };
+        out.push_str(&format!(
+            "{indent}{branch} {} → {} ({}){place}\n",
+            plain(&step["reason"]),
+            plain(&step["to"]),
+            spaced(&step["sure"]),
+        ));
+        branches(&step["then"], &format!("{indent}{below}"), out);
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn spaced(word: &Value) -> String {
+    plain(word).replace('_', " ")
+}
