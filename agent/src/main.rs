@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use rescind_agent::cli::Cli;
 use rescind_agent::cli::exit::Exit;
-use rescind_agent::home;
+use rescind_agent::{home, store};
 
 fn main() -> ExitCode {
-    // The root half starts this program again as a child that becomes somebody else.
-    if let Some(code) = home::hidden_entry(std::env::args_os().skip(1)) {
+    // The root half starts this program again as a child that becomes somebody else, or in which
+    // its index lives.
+    let arguments = || std::env::args_os().skip(1);
+    if let Some(code) = home::hidden_entry(arguments()).or_else(|| store::hidden_entry(arguments()))
+    {
         return code;
     }
     match Cli::try_parse() {

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rescind_agent::store::{Clock, Limits, Recovery, Store, StoreError};
+use rescind_agent::store::{Clock, Limits, Options, Recovery, Store, StoreError};
 use rescind_protocol::evidence::{
     ChainHead, ChainVerifier, Channel, Event, SealedRecord, Step, StepKind,
 };
@@ -66,8 +66,15 @@ const SMALL: Limits = Limits {
     segments_max: 3,
 };
 
+fn options() -> Options {
+    Options {
+        limits: SMALL,
+        index_program: env!("CARGO_BIN_EXE_rescind-agent").into(),
+    }
+}
+
 fn open(dir: &Path) -> (Store, Recovery) {
-    Store::open_with(dir, Stopped, "0.1.0", SMALL).unwrap()
+    Store::open_with(dir, Stopped, "0.1.0", options()).unwrap()
 }
 
 fn order(seq: u64, action: Action) -> (OrderId, Event) {
@@ -553,6 +560,138 @@ fn a_forged_record_inside_an_attachment_is_not_believed() {
     );
 }
 
+/// What the index's process prints.
+fn ask_index(dir: &Dir, what: &str, name: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_rescind-agent"))
+        .args(["__index", what])
+        .arg(dir.store())
+        .arg(name)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn rebuilt(store: &Store) -> Vec<String> {
+    all_records(store, 0)
+        .iter()
+        .filter_map(|record| match record.body().unwrap().event() {
+            Some(Event::IndexRebuilt { why }) => Some(why),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_index_is_brought_up_to_the_journal_and_remembers() {
+    let dir = Dir::new();
+    let (mut store, [a, b, ..]) = live(&dir.store());
+    let key = "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"
+        .parse()
+        .unwrap();
+    let revoke = Action::RevokeKey {
+        fingerprint: key,
+        account: Some("bob".parse().unwrap()),
+    };
+    let (e, accepted) = order(5, revoke);
+    store.append_synced(accepted, None).unwrap();
+    assert_eq!(store.remembered("survey").unwrap(), None);
+    store.remember("survey", b"digest").unwrap();
+    assert!(store.remember("more", &[0; 40_000]).is_err());
+    store.acknowledge(7);
+    store.close().unwrap();
+    assert_eq!(ask_index(&dir, "account", "alice"), format!("{a}\n"));
+    assert_eq!(ask_index(&dir, "account", "bob"), format!("{b}\n{e}\n"));
+    assert_eq!(ask_index(&dir, "account", "carol"), "");
+    assert_eq!(ask_index(&dir, "key", &key.to_string()), format!("{e}\n"));
+
+    let (mut store, _) = open(&dir.store());
+    assert_eq!(store.remembered("survey").unwrap(), Some(&b"digest"[..]));
+    assert_eq!(store.acknowledged(), 7);
+    store
+        .append_synced(Event::Released { order: e, by: a }, None)
+        .unwrap();
+    store.close().unwrap();
+    assert_eq!(ask_index(&dir, "account", "bob"), format!("{b}\n"));
+    let (mut store, _) = open(&dir.store());
+    assert_eq!(store.remembered("survey").unwrap(), Some(&b"digest"[..]));
+    assert_eq!(rebuilt(&store), [""; 0]);
+    assert_eq!(store.index_trouble(), None);
+}
+
+#[test]
+fn a_bad_index_is_set_aside_and_made_again() {
+    let dir = Dir::new();
+    let (store, [a, ..]) = live(&dir.store());
+    let before = dir.0.join("before");
+    store.close().unwrap();
+    copy(&dir.store(), &before);
+    let db = dir.store().join("index/db");
+    for trial in 0..24 {
+        copy(&before, &dir.store());
+        let mut bytes = fs::read(&db).unwrap();
+        let len = bytes.len();
+        match trial % 4 {
+            0 => bytes.truncate(len * trial / 24),
+            1 => bytes[trial * 7..].fill(0xff),
+            2 => bytes[trial * 31 % len] ^= 0x55,
+            _ => bytes[16..len.min(16 + trial * 10)].fill(0),
+        }
+        fs::write(&db, &bytes).unwrap();
+        let (mut store, recovery) = open(&dir.store());
+        assert_eq!(recovery.gaps, [""; 0]);
+        store.tend_index().unwrap();
+        let said = rebuilt(&store);
+        assert_eq!(
+            store.index_trouble().is_some(),
+            !said.is_empty(),
+            "trial {trial}"
+        );
+        store.close().unwrap();
+        assert_eq!(
+            ask_index(&dir, "account", "alice"),
+            format!("{a}\n"),
+            "trial {trial}"
+        );
+        let aside = dir.store().join("index.bad-1").exists();
+        assert_eq!(aside, !said.is_empty(), "trial {trial}: {said:?}");
+    }
+    // An index of another journal, or of a later state of this one.
+    copy(&before, &dir.store());
+    fs::remove_dir_all(dir.store().join("journal")).unwrap();
+    fs::create_dir(dir.store().join("journal")).unwrap();
+    fs::set_permissions(
+        dir.journal(),
+        fs::metadata(before.join("journal")).unwrap().permissions(),
+    )
+    .unwrap();
+    let (mut store, _) = open(&dir.store());
+    store.tend_index().unwrap();
+    assert!(
+        rebuilt(&store)[0].contains("the journal ends before"),
+        "{:?}",
+        rebuilt(&store)
+    );
+}
+
+#[test]
+fn without_its_process_the_index_is_off_and_nothing_else() {
+    let dir = Dir::new();
+    live(&dir.store()).0.close().unwrap();
+    for program in ["/nonexistent", "/bin/false", "/bin/true", "/bin/cat"] {
+        assert!(dir.store().join("index/db").exists());
+        let options = Options {
+            limits: SMALL,
+            index_program: program.into(),
+        };
+        let (mut store, _) = Store::open_with(&dir.store(), Stopped, "0.1.0", options).unwrap();
+        store.tend_index().unwrap();
+        store.append_synced(gap("still works"), None).unwrap();
+        assert!(store.index_trouble().is_some(), "{program}");
+        store.close().unwrap();
+    }
+}
+
 const WRITER: &str = "RESCIND_STORE_WRITER";
 
 /// Not a test: the process that the next test kills.
@@ -620,7 +759,7 @@ fn sigkill_at_any_moment_loses_nothing_that_was_acknowledged() {
         }
         std::thread::sleep(Duration::from_millis(round * 7919 % 61));
         if round == 7 {
-            let second = Store::open_with(&dir.store(), Stopped, "0.1.0", SMALL);
+            let second = Store::open_with(&dir.store(), Stopped, "0.1.0", options());
             assert!(matches!(second, Err(StoreError::InUse { .. })));
         }
         child.kill().unwrap();

@@ -12,6 +12,7 @@ use rescind_protocol::name::{Digest, UnixMillis};
 use rescind_protocol::sign::{SigningKey, fill_random};
 use zeroize::Zeroizing;
 
+use super::checkpoint::Kept;
 use super::error::StoreError;
 use super::frame;
 use crate::sys::{clock, durable};
@@ -97,8 +98,20 @@ fn too_large(what: &'static str, bytes: usize, max: usize) -> Result<(), StoreEr
     }
 }
 
+/// The contents of the attachment of a record that was looked up.
+pub fn private_of(
+    index: u64,
+    kept: Option<Kept>,
+) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    let unreadable = |why| StoreError::Unreadable { index, why };
+    let (record, attachment) = kept.ok_or_else(|| unreadable("no such record is kept"))?;
+    let body = record.body();
+    let body = body.map_err(|_| unreadable("it holds no record body"))?;
+    open_private(&body, &attachment)
+}
+
 /// The contents of an attachment, checked against the digest in its record.
-pub fn open_private(
+fn open_private(
     body: &RecordBody,
     attachment: &[u8],
 ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

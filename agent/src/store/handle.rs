@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::chain::{self, Clock};
 use super::checkpoint::{self, Checkpoint, KeptRecords};
 use super::error::StoreError;
+use super::index_upkeep::Upkeep;
 use super::journal::Journal;
 use super::state::{OrderState, StoreState};
 
@@ -33,6 +34,7 @@ pub struct Store {
     pub(super) segments_max: usize,
     pub(super) acknowledged: u64,
     pub(super) tail: Tail,
+    pub(super) index: Upkeep,
     /// Held for as long as the store is open.
     pub(super) _lock: File,
 }
@@ -139,17 +141,7 @@ impl Store {
 
     /// The private attachment of a record, checked against the digest that was signed.
     pub fn private(&self, index: u64) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let Some((record, attachment)) = self.kept(index)? else {
-            return Err(StoreError::Unreadable {
-                index,
-                why: "no such record is kept",
-            });
-        };
-        let body = record.body().map_err(|_| StoreError::Unreadable {
-            index,
-            why: "it holds no record body",
-        })?;
-        chain::open_private(&body, &attachment)
+        chain::private_of(index, self.kept(index)?)
     }
 
     fn kept(&self, index: u64) -> Result<Option<checkpoint::Kept>, StoreError> {

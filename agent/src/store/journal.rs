@@ -174,18 +174,7 @@ impl Journal {
 
     /// Records from `from` on that are durable: as many as fit into `max_bytes`, at least one.
     pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
-        let mut out = Vec::new();
-        read(&self.segments, from, self.durable.next, &mut |_, frame| {
-            out.push((frame.record.len(), frame.record.clone()));
-            let total: usize = out.iter().map(|(len, _)| len).sum();
-            Ok(total < max_bytes)
-        })?;
-        if out.len() > 1 && out.iter().map(|(len, _)| len).sum::<usize>() > max_bytes {
-            out.pop();
-        }
-        out.into_iter()
-            .map(|(_, bytes)| decode(&bytes, from))
-            .collect()
+        records(&self.segments, from, self.durable.next, max_bytes)
     }
 
     /// Shows the records in `from..to` until `each` says no.
@@ -270,6 +259,26 @@ impl Journal {
             let _ = fs::remove_file(&path);
         }
     }
+}
+
+/// The records in `from..to`: as many as fit into `max_bytes`, at least one if there is one.
+pub fn records(
+    segments: &[Segment],
+    from: u64,
+    to: u64,
+    max_bytes: usize,
+) -> Result<Vec<SealedRecord>, StoreError> {
+    let mut out = Vec::new();
+    let mut room = max_bytes;
+    read(segments, from, to, &mut |_, frame| {
+        if frame.record.len() > room && !out.is_empty() {
+            return Ok(false);
+        }
+        room = room.saturating_sub(frame.record.len());
+        out.push(decode(&frame.record, from)?);
+        Ok(true)
+    })?;
+    Ok(out)
 }
 
 /// One record with its attachment, if one of the segments holds it.

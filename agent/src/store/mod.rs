@@ -17,6 +17,8 @@ mod frame;
 mod handle;
 /// The journal, open for writing.
 mod journal;
+/// Reading a journal while the daemon writes it.
+mod reader;
 /// Opening a store after whatever happened to it.
 mod recovery;
 /// What is done about damage.
@@ -30,11 +32,20 @@ mod segment;
 /// What the records add up to.
 mod state;
 
+/// What can be looked up without the journal, and what is only worth remembering: names sled.
+mod index;
+/// The process in which the index lives.
+mod index_process;
+/// Keeps the index in step with the journal.
+mod index_upkeep;
+
 pub use chain::{Clock, HostClock};
 pub use error::StoreError;
 pub use handle::Store;
+pub use index_process::hidden_entry;
 pub use journal::Limits;
-pub use recovery::Recovery;
+pub use reader::JournalReader;
+pub use recovery::{Options, Recovery};
 pub use scan::Cut;
 pub use seen::Sight;
 pub use state::{OrderState, StepState, StoreState, account_of, key_of};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rescind_protocol::evidence::Event;
 use rescind_protocol::name::OrderId;
@@ -10,6 +10,8 @@ use rescind_protocol::name::OrderId;
 use super::chain::{self, Clock};
 use super::error::StoreError;
 use super::handle::{Store, Tail};
+use super::index_process;
+use super::index_upkeep::Upkeep;
 use super::journal::{Journal, Limits};
 use super::salvage;
 use super::scan::{self, Cut, Scan};
@@ -30,6 +32,24 @@ pub struct Recovery {
     pub gaps: Vec<String>,
 }
 
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How large the journal's files get.
+    pub limits: Limits,
+    /// The program in which the index lives: one that calls [`super::hidden_entry`].
+    pub index_program: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            index_program: index_process::this_program(),
+        }
+    }
+}
+
 impl Store {
     /// Opens the store in `dir`, which is made if it is not there. What was found damaged has been
     /// mended and recorded, durably, when this returns.
@@ -38,16 +58,17 @@ impl Store {
         clock: impl Clock + Send + 'static,
         agent_version: &str,
     ) -> Result<(Self, Recovery), StoreError> {
-        Self::open_with(dir, clock, agent_version, Limits::default())
+        Self::open_with(dir, clock, agent_version, Options::default())
     }
 
-    /// [`Self::open`] with other limits.
+    /// [`Self::open`] with other options.
     pub fn open_with(
         dir: &Path,
         clock: impl Clock + Send + 'static,
         agent_version: &str,
-        limits: Limits,
+        options: Options,
     ) -> Result<(Self, Recovery), StoreError> {
+        let limits = options.limits;
         own_directory(dir)?;
         let lock = lock(dir)?;
         let journal_dir = dir.join("journal");
@@ -93,6 +114,7 @@ impl Store {
             clock: Box::new(clock),
             segments_max: limits.segments_max,
             tail: Tail::default(),
+            index: Upkeep::new(dir, options.index_program),
             _lock: lock,
         };
         recovery.unfinished = store

@@ -177,7 +177,9 @@ impl StoreState {
             event => {
                 if let Some(order) = event.order().and_then(|id| self.orders.get_mut(&id)) {
                     order.apply(body.index, event);
-                    self.forget_ended();
+                    if !order.is_standing() && !order.is_unfinished() {
+                        self.forget_ended();
+                    }
                 }
             }
         }

@@ -1,0 +1,98 @@
+//! Reading a journal while the daemon writes it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use rescind_protocol::evidence::{ChainHead, SealedRecord};
+use rescind_protocol::sign::VerifyingKey;
+use zeroize::Zeroizing;
+
+use super::chain;
+use super::checkpoint::Kept;
+use super::error::StoreError;
+use super::journal;
+use super::scan::{self, Scan};
+use super::state::StoreState;
+
+/// How often a journal is read again when the daemon drops a segment meanwhile.
+const TRIES_MAX: u32 = 5;
+
+/// A journal as it stood when it was opened. It takes no lock and changes nothing; a record that
+/// is just being written is not there yet.
+#[derive(Debug)]
+pub struct JournalReader {
+    scan: Scan,
+}
+
+impl JournalReader {
+    /// Reads the journal of the store in `dir`.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let key = chain::read_key(&dir.join("evidence.key"))?.map(|key| key.verifying_key());
+        let journal_dir = dir.join("journal");
+        // The daemon may drop segments between our reading of the checkpoint and of them; then
+        // something seems to be missing that a second look does not miss.
+        for _ in 1..TRIES_MAX {
+            match scan::scan(&journal_dir, key) {
+                Ok(scan) if scan.lost.is_empty() => return Ok(Self { scan }),
+                Ok(_) => {}
+                Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self {
+            scan: scan::scan(&journal_dir, key)?,
+        })
+    }
+
+    /// Where the chain stands. Its last records may not be durable yet.
+    pub const fn head(&self) -> ChainHead {
+        self.scan.head
+    }
+
+    /// What all records add up to.
+    pub const fn state(&self) -> &StoreState {
+        &self.scan.checkpoint.state
+    }
+
+    /// The keys that signed the chain: its present one first, then those it was begun with.
+    pub fn keys(&self) -> &[VerifyingKey] {
+        &self.scan.keys
+    }
+
+    /// Stretches of records that are lost: first, and the one after the last. An empty stretch is
+    /// a record that does not continue the one before it.
+    pub fn lost(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let known = self.scan.checkpoint.lost.iter();
+        known.chain(&self.scan.lost).copied()
+    }
+
+    /// The oldest record that [`Self::records`] can return.
+    pub fn oldest(&self) -> u64 {
+        self.scan.segments.first().map_or(0, |s| s.begin.next)
+    }
+
+    /// Records from `from` on: as many as fit into `max_bytes`, at least one if there is one.
+    pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
+        journal::records(&self.scan.segments, from, self.scan.head.next, max_bytes)
+    }
+
+    /// One record, wherever it is kept.
+    pub fn record(&self, index: u64) -> Result<Option<SealedRecord>, StoreError> {
+        Ok(self.kept(index)?.map(|(record, _)| record))
+    }
+
+    /// The private attachment of a record, checked against the digest that was signed.
+    pub fn private(&self, index: u64) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        chain::private_of(index, self.kept(index)?)
+    }
+
+    fn kept(&self, index: u64) -> Result<Option<Kept>, StoreError> {
+        if let Some(found) = journal::get(&self.scan.segments, index)? {
+            return Ok(Some(found));
+        }
+        match &self.scan.kept {
+            Some(kept) => kept.get(index),
+            None => Ok(None),
+        }
+    }
+}
