@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -142,14 +142,14 @@ pub fn write(
 }
 
 fn write_copy(
-    file: File,
+    mut file: File,
     path: &Path,
     checkpoint: &Checkpoint,
     keep: &mut impl FnMut(u64) -> Result<Option<Kept>, StoreError>,
 ) -> Result<(), StoreError> {
     let failed = || StoreError::io("write", path);
-    let mut out = BufWriter::with_capacity(16 * 1024, file);
-    out.write_all(&segment::header(Kind::Checkpoint, checkpoint.head))
+    // Frames are written one by one: a buffer between would keep copies of attachments.
+    file.write_all(&segment::header(Kind::Checkpoint, checkpoint.head))
         .map_err(failed())?;
     let mut frame = |tag: u8, body: &[u8], private: &[u8]| {
         let record = [&[tag], body].concat();
@@ -160,7 +160,7 @@ fn write_copy(
                 max: frame::RECORD_BYTES_MAX,
             });
         }
-        out.write_all(&frame::encode(checkpoint.head.next, 0, &record, private))
+        file.write_all(&frame::encode(checkpoint.head.next, 0, &record, private))
             .map_err(failed())
     };
     let front = Front {
@@ -182,7 +182,6 @@ fn write_copy(
         }
     }
     frame(END, &[], &[])?;
-    let file = out.into_inner().map_err(|e| failed()(e.into_error()))?;
     file.sync_all().map_err(failed())
 }
 

@@ -1,7 +1,7 @@
 //! Opening a store: what a crash, a power cut or a bad disk left is mended, and named.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rescind_protocol::evidence::Event;
@@ -30,6 +30,8 @@ pub struct Recovery {
     pub cut: Option<Cut>,
     /// What is lost, in words; each is recorded in the chain as a gap.
     pub gaps: Vec<String>,
+    /// There was no space left to record them: they are in the log of this start only.
+    pub unrecorded: bool,
 }
 
 /// How a store is opened.
@@ -123,10 +125,20 @@ impl Store {
             .iter()
             .map(|o| o.order().id)
             .collect();
-        store.record_recovery(&recovery, agent_version)?;
-        if damaged || news {
-            // What is known to be lost is not reported again at every start.
-            store.write_checkpoint()?;
+        match store.record_recovery(&recovery, agent_version) {
+            // An agent that does not start on a full disk holds nothing closed any more.
+            Err(error) if error.is_full() && !recovery.fresh && !recovery.new_key => {
+                recovery.unrecorded = true;
+            }
+            recorded => recorded?,
+        }
+        if (damaged || news) && !recovery.unrecorded {
+            // What is known to be lost is not reported again at every start; without space for
+            // that, it is.
+            match store.write_checkpoint() {
+                Err(error) if error.is_full() => {}
+                written => written?,
+            }
         }
         Ok((store, recovery))
     }
@@ -215,9 +227,10 @@ fn own_directory(dir: &Path) -> Result<(), StoreError> {
             .mode(0o700)
             .create(dir)
             .map_err(StoreError::io("make", dir))?;
-        if let Some(parent) = dir.parent() {
-            durable::sync_dir(parent).map_err(StoreError::io("sync", parent))?;
-        }
+    }
+    // Also when it was there: whoever made it may not have, or may have been interrupted.
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        durable::sync_dir(parent).map_err(StoreError::io("sync", parent))?;
     }
     let found = fs::symlink_metadata(dir).map_err(StoreError::io("look at", dir))?;
     let refuse = |why| {
@@ -232,9 +245,7 @@ fn own_directory(dir: &Path) -> Result<(), StoreError> {
     if found.permissions().mode() & 0o077 != 0 {
         return refuse("its mode lets others in");
     }
-    let process =
-        fs::metadata("/proc/self").map_err(StoreError::io("look at", Path::new("/proc/self")))?;
-    if found.uid() != process.uid() {
+    if !durable::belongs_to_us(&found) {
         return refuse("it belongs to another user");
     }
     Ok(())

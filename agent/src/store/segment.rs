@@ -131,7 +131,7 @@ pub struct Frames<'f> {
     file: &'f File,
     number: u64,
     len: u64,
-    piece: Box<[u8]>,
+    piece: Zeroizing<Vec<u8>>,
 }
 
 /// Attachments and zeros are read in pieces of this size.
@@ -147,7 +147,7 @@ impl<'f> Frames<'f> {
             file,
             number,
             len: file.metadata()?.len(),
-            piece: vec![0; PIECE_BYTES].into_boxed_slice(),
+            piece: Zeroizing::new(vec![0; PIECE_BYTES]),
         })
     }
 

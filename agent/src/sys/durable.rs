@@ -1,7 +1,8 @@
 //! Making files stay: space set aside, and directories on the disk.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -52,6 +53,11 @@ pub fn lock_for_process(file: &File) -> io::Result<bool> {
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Whether a file belongs to the user this process acts as.
+pub fn belongs_to_us(found: &Metadata) -> bool {
+    found.uid() == nix::unistd::geteuid().as_raw()
 }
 
 /// Whether an error says that the disk, or a quota, is full.
