@@ -18,8 +18,9 @@ use zeroize::Zeroizing;
 
 use super::error::StoreError;
 use super::frame;
+use super::order_state::OrderState;
 use super::segment::{self, Found, Frame, Frames, Kind};
-use super::state::{Facts, OrderState, StoreState};
+use super::state::{Facts, StoreState};
 use crate::sys::durable;
 
 /// The two copies, in the order in which they are read; they are written in the other.

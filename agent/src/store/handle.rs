@@ -6,7 +6,6 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use rescind_protocol::evidence::{ChainHead, Event, SealedRecord};
-use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
 use rescind_protocol::sign::{SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
@@ -15,7 +14,7 @@ use super::checkpoint::{self, Checkpoint, KeptRecords};
 use super::error::StoreError;
 use super::index_upkeep::Upkeep;
 use super::journal::Journal;
-use super::state::{OrderState, StoreState};
+use super::state::StoreState;
 
 /// The newest records are kept in memory up to this size, so that sending them reads no disk.
 const TAIL_BYTES_MAX: usize = 256 * 1024;
@@ -106,39 +105,6 @@ impl Store {
         Ok(self.kept(index)?.map(|(record, _)| record))
     }
 
-    /// The records about one order that are still kept, oldest first: at most so many bytes.
-    pub fn records_about(
-        &self,
-        id: OrderId,
-        max_bytes: usize,
-    ) -> Result<Vec<SealedRecord>, StoreError> {
-        let Some(order) = self.state.order(id) else {
-            return Ok(Vec::new());
-        };
-        let oldest = self.oldest();
-        let mut out = Vec::new();
-        let mut room = max_bytes;
-        let mut take = |record: SealedRecord| {
-            room = room.saturating_sub(record.body.len());
-            out.push(record);
-            room > 0
-        };
-        for index in order.records().filter(|index| *index < oldest) {
-            if let Some(record) = self.record(index)?
-                && !take(record)
-            {
-                return Ok(out);
-            }
-        }
-        let (from, to) = (oldest.max(order.accepted), self.journal.head().next);
-        self.journal.each(from, to, &mut |record| {
-            let body = record.body().ok();
-            let about = body.and_then(|body| body.event()?.order());
-            about != Some(id) || take(record)
-        })?;
-        Ok(out)
-    }
-
     /// The private attachment of a record, checked against the digest that was signed.
     pub fn private(&self, index: u64) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         chain::private_of(index, self.kept(index)?)
@@ -195,19 +161,6 @@ impl Store {
     /// Evidence before this index is safely kept by the control plane.
     pub const fn acknowledged(&self) -> u64 {
         self.acknowledged
-    }
-
-    /// The orders in force that close this account, or a key in this account.
-    pub fn standing_for_account<'s>(
-        &'s self,
-        name: &'s AccountName,
-    ) -> impl Iterator<Item = &'s OrderState> {
-        self.state.standing_for_account(name)
-    }
-
-    /// The orders in force that close this key.
-    pub fn standing_for_key(&self, key: KeyFingerprint) -> impl Iterator<Item = &OrderState> {
-        self.state.standing_for_key(key)
     }
 
     /// Drops old records, if there are more segments than the limit and the oldest have been

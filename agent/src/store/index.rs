@@ -22,7 +22,8 @@ use rescind_protocol::cbor;
 use rescind_protocol::evidence::ChainHead;
 use rescind_protocol::name::{AccountName, Digest, KeyFingerprint, OrderId};
 
-use super::state::{StoreState, account_of, key_of};
+use super::order_state::{OrderState, account_of, key_of};
+use super::state::StoreState;
 
 /// The most that may be remembered, names and values together, in bytes.
 pub const REMEMBERED_BYTES_MAX: usize = 32 * 1024;
@@ -153,7 +154,7 @@ impl Index {
     }
 }
 
-fn keys_of(order: &super::state::OrderState) -> Vec<Vec<u8>> {
+fn keys_of(order: &OrderState) -> Vec<Vec<u8>> {
     let action = &order.order().action;
     let account = account_of(action).map(account_key);
     let key = key_of(action).map(key_key);

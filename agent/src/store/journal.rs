@@ -177,18 +177,6 @@ impl Journal {
         records(&self.segments, from, self.durable.next, max_bytes)
     }
 
-    /// Shows the records in `from..to` until `each` says no.
-    pub fn each(
-        &self,
-        from: u64,
-        to: u64,
-        each: &mut dyn FnMut(SealedRecord) -> bool,
-    ) -> Result<(), StoreError> {
-        read(&self.segments, from, to, &mut |_, frame| {
-            Ok(each(decode(&frame.record, from)?))
-        })
-    }
-
     /// One record with its attachment, if a segment holds it.
     pub fn get(&self, index: u64) -> Result<Option<Kept>, StoreError> {
         get(&self.segments, index)

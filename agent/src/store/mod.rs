@@ -17,6 +17,8 @@ mod frame;
 mod handle;
 /// The journal, open for writing.
 mod journal;
+/// One order and what became of it.
+mod order_state;
 /// Reading a journal while the daemon writes it.
 mod reader;
 /// Opening a store after whatever happened to it.
@@ -44,8 +46,9 @@ pub use error::StoreError;
 pub use handle::Store;
 pub use index_process::hidden_entry;
 pub use journal::Limits;
+pub use order_state::{OrderState, StepState, account_of, key_of};
 pub use reader::JournalReader;
 pub use recovery::{Options, Recovery};
 pub use scan::Cut;
 pub use seen::Sight;
-pub use state::{OrderState, StepState, StoreState, account_of, key_of};
+pub use state::StoreState;

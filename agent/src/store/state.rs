@@ -6,116 +6,15 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 use rescind_protocol::evidence::{Channel, Event, RecordBody};
 use rescind_protocol::message::standing_digest;
-use rescind_protocol::name::{AccountName, Digest, HostId, KeyFingerprint, OrderId, UnixMillis};
-use rescind_protocol::order::{Action, Order, SignedOrder};
-use rescind_protocol::outcome::{Outcome, Verdict};
-use rescind_protocol::path::PathState;
+use rescind_protocol::name::{Digest, HostId, OrderId};
+use rescind_protocol::order::{Order, SignedOrder};
 use rescind_protocol::sign::KeyId;
 
+use super::order_state::OrderState;
 use super::seen::{Seen, Sight};
 
 /// Orders that ended and do not stand are kept for the last so many; older ones only as numbers.
 const ENDED_ORDERS_KEPT: usize = 64;
-/// An outcome is remembered with its first so many paths that are not closed; the whole of it
-/// stands in its record.
-const OUTCOME_PATHS_KEPT: usize = 16;
-/// Plans of one order that are remembered: the first half, which knows what was there before
-/// anything was changed, and the latest. Only an order that is fought over gets so many.
-const PLANS_KEPT: usize = 512;
-/// The most steps of one plan whose progress is followed.
-const STEPS_MAX: usize = 4096;
-
-/// How far a step of a plan has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-pub enum StepState {
-    /// Not begun.
-    #[n(0)]
-    Planned,
-    /// Begun, not ended: perhaps done, perhaps not, perhaps half.
-    #[n(1)]
-    Begun,
-    /// Done.
-    #[n(2)]
-    Done,
-    /// Tried; it went wrong.
-    #[n(3)]
-    Failed,
-}
-
-/// One accepted order and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct OrderState {
-    /// The order, exactly as received.
-    #[cbor(n(0), with = "as_bytes")]
-    pub signed: SignedOrder,
-    /// The trusted keys that had signed it.
-    #[n(1)]
-    pub signers: Vec<KeyId>,
-    /// How it came.
-    #[n(2)]
-    pub via: Channel,
-    /// The record of its acceptance.
-    #[n(3)]
-    pub accepted: u64,
-    /// When that was, by the host's clock.
-    #[n(4)]
-    pub accepted_at: UnixMillis,
-    /// Microseconds since boot at its acceptance: with the boot id, where durations begin.
-    #[n(5)]
-    pub accepted_boot_us: u64,
-    /// The records of its plans. The first knows what was there before anything was changed.
-    #[n(6)]
-    pub planned: Vec<u64>,
-    /// The steps of the latest plan, until the order is concluded.
-    #[n(7)]
-    pub steps: Vec<StepState>,
-    /// How it ended; of its paths, the first few that are not closed.
-    #[n(8)]
-    pub outcome: Option<Outcome>,
-    /// The record of its (latest) end.
-    #[n(9)]
-    pub concluded: Option<u64>,
-    /// The order that released it.
-    #[n(10)]
-    pub released_by: Option<OrderId>,
-    /// How often something put back what it closed.
-    #[n(11)]
-    pub drift: u32,
-    /// Whether that was reported as a contest.
-    #[n(12)]
-    pub contested: bool,
-    /// Whether it first ended as refused or impossible. What ends so later, when it already
-    /// holds something closed, stays in force.
-    #[n(13)]
-    pub void: bool,
-}
-
-impl OrderState {
-    /// The order itself.
-    pub const fn order(&self) -> &Order {
-        self.signed.order()
-    }
-
-    /// Whether it is in force: accepted, of a kind that stands, not released, and not ended as
-    /// refused or impossible, which change nothing and so have nothing to hold.
-    pub const fn is_standing(&self) -> bool {
-        self.order().action.is_standing() && self.released_by.is_none() && !self.void
-    }
-
-    /// Whether it still has to be carried out to its end.
-    pub const fn is_unfinished(&self) -> bool {
-        self.outcome.is_none() && self.released_by.is_none()
-    }
-
-    /// The records without which it could not be finished, held or released.
-    pub fn records(&self) -> impl Iterator<Item = u64> + '_ {
-        std::iter::once(self.accepted)
-            .chain(self.planned.iter().copied())
-            .chain(self.concluded)
-    }
-}
 
 /// What all records up to some point add up to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -194,22 +93,9 @@ impl StoreState {
     ) {
         let (id, seq) = (signed.order().id, signed.order().seq);
         self.facts.seen.mark(seq, Some(id));
-        self.orders.entry(id).or_insert_with(|| OrderState {
-            signed,
-            signers,
-            via,
-            accepted: body.index,
-            accepted_at: body.at,
-            accepted_boot_us: body.boot_us,
-            planned: Vec::new(),
-            steps: Vec::new(),
-            outcome: None,
-            concluded: None,
-            released_by: None,
-            drift: 0,
-            contested: false,
-            void: false,
-        });
+        self.orders
+            .entry(id)
+            .or_insert_with(|| OrderState::accepted(body, signed, signers, via));
     }
 
     fn forget_ended(&mut self) {
@@ -241,21 +127,6 @@ impl StoreState {
     /// The orders in force.
     pub fn standing(&self) -> impl Iterator<Item = &OrderState> {
         self.orders.values().filter(|order| order.is_standing())
-    }
-
-    /// The orders in force that close this account, or a key in this account.
-    pub fn standing_for_account<'s>(
-        &'s self,
-        name: &'s AccountName,
-    ) -> impl Iterator<Item = &'s OrderState> {
-        self.standing()
-            .filter(move |order| account_of(&order.order().action) == Some(name))
-    }
-
-    /// The orders in force that close this key, for one account or for all.
-    pub fn standing_for_key(&self, key: KeyFingerprint) -> impl Iterator<Item = &OrderState> {
-        self.standing()
-            .filter(move |order| key_of(&order.order().action) == Some(key))
     }
 
     /// The digest of the orders in force, to compare with the control plane's.
@@ -301,91 +172,275 @@ impl StoreState {
     }
 }
 
-impl OrderState {
-    fn apply(&mut self, index: u64, event: Event) {
-        match event {
-            Event::Planned { steps, .. } => {
-                if self.planned.len() == PLANS_KEPT {
-                    self.planned.remove(PLANS_KEPT / 2);
-                }
-                self.planned.push(index);
-                self.steps = vec![StepState::Planned; steps.len().min(STEPS_MAX)];
-            }
-            Event::StepBegun { step, .. } => self.set_step(step, StepState::Begun),
-            Event::StepEnded { step, error, .. } => self.set_step(
-                step,
-                match error {
-                    None => StepState::Done,
-                    Some(_) => StepState::Failed,
-                },
-            ),
-            Event::Concluded { outcome } => {
-                self.void = match self.outcome {
-                    None => matches!(outcome.verdict, Verdict::Refused | Verdict::Impossible),
-                    Some(_) => self.void,
-                };
-                self.outcome = Some(condensed(outcome));
-                self.concluded = Some(index);
-                self.steps = Vec::new();
-            }
-            Event::Drift { times, .. } => self.drift = self.drift.max(times),
-            Event::Contested { .. } => self.contested = true,
-            Event::Released { by, .. } => self.released_by = Some(by),
-            _ => {}
+#[cfg(test)]
+mod tests {
+    use rescind_protocol::cbor;
+    use rescind_protocol::evidence::{NotAccepted, Step, StepKind};
+    use rescind_protocol::name::UnixMillis;
+    use rescind_protocol::order::{Action, Authority};
+    use rescind_protocol::outcome::{Outcome, Verdict};
+    use rescind_protocol::path::{AccessPath, Mechanism, PathState};
+    use rescind_protocol::sign::SigningKey;
+
+    use super::*;
+
+    fn id(n: u8) -> OrderId {
+        OrderId::from_bytes([n; 16])
+    }
+
+    fn accepted(n: u8, seq: u64, action: Action) -> Event {
+        let (key, _) = SigningKey::generate();
+        let order = Order {
+            id: id(n),
+            host: HostId::from_bytes([2; 16]),
+            seq,
+            issued_at: UnixMillis(1000),
+            expires_at: UnixMillis(2000),
+            action,
+            authority: Authority {
+                asked_by: "dana@example.com".into(),
+                approved_by: vec![],
+                ticket: "OFF-1".into(),
+                reason: "left the company".into(),
+                source: "cli".into(),
+            },
+        };
+        Event::OrderAccepted {
+            signed: SignedOrder::seal(order, &key).to_bytes(),
+            order: id(n),
+            signers: vec![],
+            via: Channel::Link,
         }
     }
 
-    fn set_step(&mut self, step: u32, state: StepState) {
-        let known = usize::try_from(step).ok();
-        if let Some(slot) = known.and_then(|step| self.steps.get_mut(step)) {
-            *slot = state;
+    fn disable(name: &str) -> Action {
+        Action::DisableAccount {
+            account: name.parse().unwrap(),
         }
     }
-}
 
-fn condensed(mut outcome: Outcome) -> Outcome {
-    let all = outcome.paths.len();
-    outcome.paths.retain(|path| path.state != PathState::Closed);
-    outcome.paths.truncate(OUTCOME_PATHS_KEPT);
-    let left_out = u32::try_from(all - outcome.paths.len()).unwrap_or(u32::MAX);
-    outcome.paths_left_out = outcome.paths_left_out.saturating_add(left_out);
-    outcome.gaps.truncate(OUTCOME_PATHS_KEPT);
-    outcome.paths.shrink_to_fit();
-    outcome
-}
-
-/// The account that an action is about.
-pub fn account_of(action: &Action) -> Option<&AccountName> {
-    match action {
-        Action::DisableAccount { account } | Action::EndSessions { account } => Some(account),
-        Action::RevokeKey { account, .. } => account.as_ref(),
-        Action::Release { .. } => None,
-    }
-}
-
-/// The key that an action is about.
-pub const fn key_of(action: &Action) -> Option<KeyFingerprint> {
-    match action {
-        Action::RevokeKey { fingerprint, .. } => Some(*fingerprint),
-        Action::DisableAccount { .. } | Action::EndSessions { .. } | Action::Release { .. } => None,
-    }
-}
-
-mod as_bytes {
-    use minicbor::decode::{Decoder, Error};
-    use minicbor::encode::{self, Encoder, Write};
-    use rescind_protocol::order::SignedOrder;
-
-    pub fn encode<C, W: Write>(
-        order: &SignedOrder,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
-        e.bytes(&order.to_bytes())?.ok()
+    fn planned(n: u8, steps: usize) -> Event {
+        let step = Step {
+            kind: StepKind::LockPassword,
+            target: "/etc/shadow".into(),
+            detail: "alice".into(),
+        };
+        Event::Planned {
+            order: id(n),
+            steps: vec![step; steps],
+        }
     }
 
-    pub fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<SignedOrder, Error> {
-        let at = d.position();
-        SignedOrder::from_bytes(d.bytes()?).map_err(|error| Error::custom(error).at(at))
+    fn begun(n: u8, step: u32) -> Event {
+        Event::StepBegun { order: id(n), step }
+    }
+
+    fn ended(n: u8, step: u32, error: Option<&str>) -> Event {
+        Event::StepEnded {
+            order: id(n),
+            step,
+            changed: true,
+            error: error.map(str::to_owned),
+        }
+    }
+
+    fn concluded(n: u8, verdict: Verdict, paths: Vec<AccessPath>) -> Event {
+        Event::Concluded {
+            outcome: Outcome {
+                order: id(n),
+                verdict,
+                guard: None,
+                reason: "read again".into(),
+                paths,
+                paths_left_out: 0,
+                gaps: vec![],
+                took_us: 1,
+            },
+        }
+    }
+
+    fn released(n: u8, by: u8) -> Event {
+        Event::Released {
+            order: id(n),
+            by: id(by),
+        }
+    }
+
+    fn fold(state: &mut StoreState, events: Vec<Event>) {
+        for event in events {
+            let body = RecordBody {
+                index: 0,
+                prev: Digest::default(),
+                at: UnixMillis(5),
+                boot_us: 6,
+                private: None,
+                event: cbor::to_vec(&event),
+            };
+            state.apply(&body);
+        }
+    }
+
+    /// One line per order, as a person would sum it up.
+    fn describe(state: &StoreState) -> String {
+        let line = |order: &OrderState| {
+            let words = [
+                (order.is_standing(), "standing"),
+                (order.is_unfinished(), "unfinished"),
+                (order.released_by.is_some(), "released"),
+                (order.contested, "contested"),
+            ];
+            let words: Vec<_> = words
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, w)| *w)
+                .collect();
+            format!(
+                "{} {} {:?} {:?} drift {}",
+                order.order().seq,
+                words.join("+"),
+                order.outcome.as_ref().map(|outcome| outcome.verdict),
+                order.steps,
+                order.drift
+            )
+        };
+        let lines: Vec<_> = state.orders().map(line).collect();
+        format!("{} | cursor {}", lines.join(" | "), state.order_cursor())
+    }
+
+    #[track_caller]
+    fn check(events: Vec<Event>, want: &str) {
+        let mut state = StoreState::default();
+        fold(&mut state, events);
+        assert_eq!(describe(&state), want);
+    }
+
+    #[test]
+    fn records_add_up_to_what_is_in_force_and_what_is_left_to_do() {
+        check(vec![], " | cursor 0");
+        check(
+            vec![
+                accepted(1, 1, disable("alice")),
+                planned(1, 3),
+                begun(1, 0),
+                ended(1, 0, None),
+                begun(1, 1),
+                ended(1, 1, Some("read-only file system")),
+                begun(1, 2),
+                begun(1, 7),
+            ],
+            "1 standing+unfinished None [Done, Failed, Begun] drift 0 | cursor 1",
+        );
+        check(
+            vec![
+                accepted(1, 1, disable("alice")),
+                planned(1, 1),
+                concluded(1, Verdict::Partial, vec![]),
+                accepted(
+                    2,
+                    2,
+                    Action::EndSessions {
+                        account: "bob".parse().unwrap(),
+                    },
+                ),
+                concluded(2, Verdict::Verified, vec![]),
+                accepted(4, 4, disable("root")),
+                concluded(4, Verdict::Refused, vec![]),
+            ],
+            "1 standing Some(Partial) [] drift 0 | 2  Some(Verified) [] drift 0 | \
+             4  Some(Refused) [] drift 0 | cursor 2",
+        );
+    }
+
+    #[test]
+    fn drift_and_later_failures_do_not_end_an_order_and_a_release_does() {
+        let drift = Event::Drift {
+            order: id(1),
+            paths: vec![],
+            actor: "unknown".into(),
+            times: 3,
+        };
+        let contested = Event::Contested {
+            order: id(1),
+            files: vec![],
+            times: 3,
+        };
+        let mut events = vec![
+            accepted(1, 1, disable("alice")),
+            concluded(1, Verdict::Verified, vec![]),
+            drift,
+            contested,
+            concluded(1, Verdict::Impossible, vec![]),
+        ];
+        let held = "1 standing+contested Some(Impossible) [] drift 3 | cursor 1";
+        check(events.clone(), held);
+        events.push(released(1, 2));
+        check(
+            events,
+            "1 released+contested Some(Impossible) [] drift 3 | cursor 1",
+        );
+    }
+
+    #[test]
+    fn an_authentic_order_that_was_refused_uses_up_its_number_and_a_forged_one_does_not() {
+        let refused = |seq| Event::OrderNotAccepted {
+            order: Some(id(7)),
+            digest: Digest::default(),
+            why: NotAccepted::Expired,
+            detail: String::new(),
+            via: Channel::Link,
+            seq,
+        };
+        check(vec![refused(None)], " | cursor 0");
+        check(vec![refused(Some(1))], " | cursor 1");
+    }
+
+    #[test]
+    fn memory_stays_bounded_and_replays_are_known_for_what_they_are() {
+        let mut state = StoreState::default();
+        let path = AccessPath {
+            account: "alice".parse().unwrap(),
+            uid: 1000,
+            mechanism: Mechanism::SshPublicKey,
+            state: PathState::Open,
+            reason: "listed".into(),
+            source: None,
+            fingerprint: None,
+        };
+        for n in 1..=200_u8 {
+            let sessions = Action::EndSessions {
+                account: "bob".parse().unwrap(),
+            };
+            let end = concluded(n, Verdict::Partial, vec![path.clone(); 100]);
+            fold(&mut state, vec![accepted(n, n.into(), sessions), end]);
+        }
+        assert_eq!(state.orders().count(), ENDED_ORDERS_KEPT);
+        let outcome = state.order(id(200)).unwrap().outcome.clone().unwrap();
+        assert_eq!((outcome.paths.len(), outcome.paths_left_out), (16, 84));
+        let Event::OrderAccepted { signed, .. } = accepted(9, 9, disable("x")) else {
+            unreachable!()
+        };
+        let mut order = SignedOrder::from_bytes(&signed).unwrap().order().clone();
+        assert_eq!(
+            state.look(&order),
+            Sight::Duplicate,
+            "forgotten but for its number"
+        );
+        order.id = id(222);
+        assert_eq!(state.look(&order), Sight::Replayed);
+        order.seq = 201;
+        assert_eq!(state.look(&order), Sight::New);
+    }
+
+    #[test]
+    fn an_order_of_a_later_version_is_not_forgotten() {
+        let newer = Event::OrderAccepted {
+            signed: vec![0xa0],
+            order: id(1),
+            signers: vec![],
+            via: Channel::File,
+        };
+        let mut state = StoreState::default();
+        fold(&mut state, vec![newer.clone(), newer]);
+        assert_eq!(state.unreadable(), [id(1)]);
     }
 }
