@@ -1,4 +1,4 @@
-//! `status`, `orders`, `paths`, `inventory`, `apply`: what an administrator asks on the host itself.
+//! `status`, `paths`, `inventory`, `apply`: what an administrator asks on the host itself.
 //!
 //! A running agent is asked over its socket. Where none runs, or for a root directory that is not
 //! booted, the same answer is computed here.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use rescind_protocol::name::{AccountName, OrderId};
+use rescind_protocol::name::AccountName;
 use rescind_protocol::order::ORDER_BYTES_MAX;
 use serde_json::Value;
 
@@ -30,21 +30,17 @@ pub struct Where {
     pub json: bool,
 }
 
+impl Where {
+    /// The host's root directory.
+    pub fn root(&self) -> &Path {
+        self.root.as_deref().unwrap_or(Path::new("/"))
+    }
+}
+
 /// How the agent is doing: running, enrolled, orders in force, evidence
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rescind-agent status --json")]
 pub struct Status {
-    #[command(flatten)]
-    at: Where,
-}
-
-/// The orders this host knows, or one of them with its history
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  rescind-agent orders\n  \
-                        rescind-agent orders 01932c07-7c1e-7b9a-9b53-8f6f3c0c9a11")]
-pub struct Orders {
-    /// One order
-    order: Option<OrderId>,
     #[command(flatten)]
     at: Where,
 }
@@ -68,19 +64,6 @@ pub struct Paths {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rescind-agent inventory --json")]
 pub struct Inventory {
-    #[command(flatten)]
-    at: Where,
-}
-
-/// The evidence this host keeps, checked as a chain: what was ordered, changed and seen
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  rescind-agent evidence --last 20\n  \
-                        rescind-agent evidence --json > evidence.json\n\n\
-                        Exit status: 0 the chain is whole, 3 it is not.")]
-pub struct Evidence {
-    /// Only so many of the latest records
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    last: u64,
     #[command(flatten)]
     at: Where,
 }
@@ -111,29 +94,6 @@ impl Status {
                 table.row(&[key.replace('_', " "), text(value)]);
             }
             table.print();
-            Exit::Ok
-        })
-    }
-}
-
-impl Orders {
-    /// Runs the command.
-    pub fn run(self) -> Exit {
-        let one = self.order.is_some();
-        show(&self.at, Request::Orders { order: self.order }, |answer| {
-            if one {
-                print_history(answer);
-            } else {
-                let mut table =
-                    Table::new(&["order", "action", "subject", "state", "asked by", "ticket"]);
-                for order in answer.as_array().into_iter().flatten() {
-                    table.row(
-                        &["order", "action", "subject", "state", "asked_by", "ticket"]
-                            .map(|k| text(&order[k])),
-                    );
-                }
-                table.print();
-            }
             Exit::Ok
         })
     }
@@ -190,27 +150,6 @@ impl Inventory {
             }
             table.print();
             Exit::Ok
-        })
-    }
-}
-
-impl Evidence {
-    /// Runs the command.
-    pub fn run(self) -> Exit {
-        show(&self.at, Request::Evidence { last: self.last }, |answer| {
-            let mut table = Table::new(&["record", "at", "event", "order", "detail"]);
-            for record in answer["records"].as_array().into_iter().flatten() {
-                table.row(&["record", "at", "event", "order", "detail"].map(|k| text(&record[k])));
-            }
-            table.print();
-            println!("evidence key {}", text(&answer["evidence_key"]));
-            match &answer["broken"] {
-                Value::Null => {
-                    println!("{} records checked, the chain is whole", answer["checked"]);
-                    Exit::Ok
-                }
-                broken => Exit::OtherOutcome.because(text(broken)),
-            }
         })
     }
 }
@@ -282,26 +221,6 @@ fn read_order(file: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn print_history(order: &Value) {
-    println!(
-        "{} {} {}",
-        text(&order["order"]),
-        text(&order["action"]),
-        text(&order["subject"])
-    );
-    println!(
-        "asked by {}, ticket {}: {}",
-        text(&order["asked_by"]),
-        text(&order["ticket"]),
-        text(&order["reason"])
-    );
-    let mut table = Table::new(&["when", "what", "detail"]);
-    for event in order["history"].as_array().into_iter().flatten() {
-        table.row(&["at", "event", "detail"].map(|k| text(&event[k])));
-    }
-    table.print();
-}
-
 pub(super) fn show(at: &Where, request: Request, print: impl FnOnce(&Value) -> Exit) -> Exit {
     show_filtered(at, request, |_| true, print)
 }
@@ -312,7 +231,7 @@ fn show_filtered(
     keep: impl Fn(&Value) -> bool,
     print: impl FnOnce(&Value) -> Exit,
 ) -> Exit {
-    let mut answer = match obtain(at.root.as_deref(), request) {
+    let mut answer = match obtain(at, request) {
         Ok(answer) => answer,
         Err(message) => return Exit::Unavailable.because(message),
     };
@@ -332,15 +251,14 @@ fn show_filtered(
 }
 
 /// Asks the running agent, or answers here when there is none.
-fn obtain(root: Option<&Path>, request: Request) -> Result<Value, String> {
-    if root.is_none() {
+fn obtain(at: &Where, request: Request) -> Result<Value, String> {
+    if at.root.is_none() {
         match admin::ask(&layout::admin_sock(Path::new("/")), &request) {
             Err(AskError::NotRunning { .. }) => {}
             Err(error) => return Err(error.to_string()),
             Ok(answer) => return Ok(answer),
         }
     }
-    let mut engine =
-        Engine::open(root.unwrap_or(Path::new("/"))).map_err(|error| error.to_string())?;
+    let mut engine = Engine::open(at.root()).map_err(|error| error.to_string())?;
     admin::answer(&mut engine, request)
 }

@@ -9,9 +9,11 @@ pub mod enrol;
 pub mod exit;
 /// `explain`: why an account can become root.
 pub mod explain;
+/// `orders`, `evidence`: what the host's own journal says.
+pub mod journal;
 /// `link`: the network half.
 pub mod link;
-/// `status`, `orders`, `paths`, `inventory`, `evidence`, `apply`: asked on the host itself.
+/// `status`, `paths`, `inventory`, `apply`: asked on the host itself.
 pub mod local;
 /// Where log lines go and how they look.
 pub mod logging;
@@ -38,11 +40,12 @@ enum Command {
     Link(link::Args),
     Enrol(enrol::Args),
     Status(local::Status),
-    Orders(local::Orders),
+    Orders(journal::Orders),
     Paths(local::Paths),
     Inventory(local::Inventory),
     Explain(explain::Explain),
     Evidence(local::Evidence),
+    Evidence(journal::Evidence),
     Apply(local::Apply),
     CheckConfig(check_config::Args),
 }

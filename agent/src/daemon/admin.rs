@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rescind_protocol::frame::{Frame, FrameBuffer};
-use rescind_protocol::name::{AccountName, OrderId};
+use rescind_protocol::name::AccountName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -32,11 +32,6 @@ const PART_BYTES: usize = 256 * 1024;
 pub enum Request {
     /// How the agent is doing.
     Status,
-    /// The orders the host knows, or one of them with its history.
-    Orders {
-        /// One order, or all.
-        order: Option<OrderId>,
-    },
     /// Access paths.
     Paths {
         /// One account's, or everybody's.
@@ -48,11 +43,6 @@ pub enum Request {
     Explain {
         /// The account.
         account: AccountName,
-    },
-    /// The evidence, checked as a chain.
-    Evidence {
-        /// So many of the latest records.
-        last: u64,
     },
     /// Apply a signed order from a file, or show what it would change.
     Apply {
@@ -68,13 +58,10 @@ pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
     let text = |error: crate::orders::EngineError| error.to_string();
     match request {
         Request::Status => Ok(engine.status()),
-        Request::Orders { order: None } => Ok(engine.orders()),
-        Request::Orders { order: Some(id) } => engine.order(id).map_err(text),
         Request::Paths { account } => {
             let paths = engine.paths(account.as_ref()).map_err(text)?;
             Ok(json!(paths))
         }
-        Request::Evidence { last } => engine.evidence_report(last).map_err(text),
         Request::Explain { account } => engine.explain(&account).map_err(text),
         Request::Inventory => engine.inventory().map_err(text),
         Request::Apply { signed, dry_run } => {

@@ -23,6 +23,7 @@ use crate::daemon::uplink::Uplink;
 use crate::daemon::watch::Watch;
 use crate::daemon::work::{ConnectionId, Work};
 use crate::orders::{Engine, Look};
+use crate::store::IndexWork;
 use crate::sys::{service, signals};
 
 /// Pieces of work waiting for the worker.
@@ -32,6 +33,9 @@ const WORK_MAX: usize = 256;
 const WATCH_ROUNDS_MAX: usize = 8;
 /// How long after a change the watch list is brought up to date at the latest.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How often the index's process is looked at while it works, which it does for a moment every few
+/// minutes at most.
+const INDEX_LOOK: Duration = Duration::from_millis(50);
 
 /// Why the root half cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,7 @@ pub fn run(root: &Path, mut engine: Engine, survey_every: Duration) -> Result<()
         work,
         survey_every,
         next_survey: Instant::now(),
+        index: IndexWork::None,
     };
     worker.run(&queue);
     tell("STOPPING=1");
@@ -102,21 +107,18 @@ struct Worker {
     work: SyncSender<Work>,
     survey_every: Duration,
     next_survey: Instant,
+    index: IndexWork,
 }
 
 impl Worker {
     fn run(&mut self, queue: &Receiver<Work>) {
         // The first survey is due at once: whatever happened while nobody looked.
         loop {
-            let idle_for = self
-                .next_survey
-                .saturating_duration_since(Instant::now())
-                .min(IDLE);
             let piece = match queue.try_recv() {
                 Ok(piece) => Ok(piece),
                 Err(_) => {
                     self.when_nothing_waits();
-                    queue.recv_timeout(idle_for)
+                    queue.recv_timeout(self.idle_for())
                 }
             };
             match piece {
@@ -128,6 +130,14 @@ impl Worker {
             self.look_again();
             self.push_evidence();
         }
+    }
+
+    fn idle_for(&self) -> Duration {
+        let survey = self.next_survey.saturating_duration_since(Instant::now());
+        survey.min(match self.index {
+            IndexWork::None => IDLE,
+            IndexWork::UnderWay => INDEX_LOOK,
+        })
     }
 
     fn take(&mut self, piece: Work) {
@@ -230,8 +240,12 @@ impl Worker {
         if let Err(error) = self.engine.confirm_concluded() {
             tracing::error!(%error, "the host's own tools could not be asked");
         }
-        if let Err(error) = self.engine.tidy() {
-            tracing::error!(%error, "the store could not be tidied");
+        match self.engine.tidy() {
+            Ok(index) => self.index = index,
+            Err(error) => {
+                self.index = IndexWork::None;
+                tracing::error!(%error, "the store could not be tidied");
+            }
         }
         self.push_evidence();
     }

@@ -13,6 +13,8 @@ mod confirm;
 mod enforce;
 /// The rules that keep an order from harming the organisation.
 pub mod guards;
+/// What the local command line shows of the journal.
+pub mod history;
 /// Holding orders in force.
 mod hold;
 /// The host as the orders see it: read afresh, changed step by step.
@@ -29,7 +31,7 @@ mod reach;
 mod reading;
 /// Giving back what an order took.
 mod release;
-/// What the local command line shows.
+/// What the local command line asks of the host and its orders.
 mod report;
 /// Which sshds the host has.
 mod sshds;
@@ -48,7 +50,7 @@ use crate::config::{Config, Trust, layout};
 use crate::host::root::HostRoot;
 use crate::orders::accept::{Judgement, Rejection, Seen, Trusted};
 use crate::orders::host::Host;
-use crate::store::{Clock, HostClock, Sight, Store, StoreError};
+use crate::store::{Clock, HostClock, IndexWork, Sight, Store, StoreError};
 
 pub use crate::orders::hold::Look;
 
@@ -334,11 +336,12 @@ impl Engine {
         self.store.acknowledge(next.min(self.store.head().next));
     }
 
-    /// What may wait until nothing else does: old segments compacted, an idle child let go.
-    pub fn tidy(&mut self) -> Result<(), EngineError> {
+    /// What may wait until nothing else does: old segments compacted, the index brought up to
+    /// date, an idle child let go.
+    pub fn tidy(&mut self) -> Result<IndexWork, EngineError> {
         self.host.tidy();
         self.store.compact_if_due()?;
-        Ok(())
+        Ok(self.store.tend_index()?)
     }
 
     /// The directories to watch, when they are not what they were at the last call.

@@ -1,8 +1,7 @@
-//! What the local command line shows, as JSON with stable names.
+//! What the local command line asks of a host and its orders, as JSON with stable names.
 
-use rescind_protocol::evidence::{ChainHead, ChainVerifier, Channel, Event};
-use rescind_protocol::name::{AccountName, OrderId};
-use rescind_protocol::order::Action;
+use rescind_protocol::evidence::Channel;
+use rescind_protocol::name::AccountName;
 use rescind_protocol::outcome::Outcome;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 use serde_json::{Value, json};
@@ -18,10 +17,7 @@ use crate::orders::host::HostError;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::{Engine, EngineError, guards, reach};
 use crate::sshd::printable::printable;
-use crate::store::{Clock, OrderState};
-
-/// Evidence read at a time for an order's history.
-const HISTORY_BYTES: usize = 1 << 20;
+use crate::store::Clock;
 
 impl Engine {
     /// How the agent is doing.
@@ -38,96 +34,8 @@ impl Engine {
             "evidence_acknowledged": self.store.acknowledged(),
             "evidence_head": head.prev,
             "evidence_key": self.store.evidence_key(),
+            "index_trouble": self.store.index_trouble(),
         })
-    }
-
-    /// The orders the host knows.
-    pub fn orders(&self) -> Value {
-        self.store.state().orders().map(summary).collect()
-    }
-
-    /// One order with what the evidence says of it.
-    pub fn order(&self, id: OrderId) -> Result<Value, EngineError> {
-        let known = self.store.state().order(id);
-        let mut order = summary(known.ok_or(EngineError::Unknown(id))?);
-        order["history"] = self.history(id)?.into();
-        Ok(order)
-    }
-
-    fn history(&self, id: OrderId) -> Result<Vec<Value>, EngineError> {
-        let mut history = Vec::new();
-        let mut next = self
-            .store
-            .state()
-            .order(id)
-            .map_or(0, |order| order.accepted);
-        loop {
-            let records = self.store.records(next, HISTORY_BYTES)?;
-            if records.is_empty() {
-                return Ok(history);
-            }
-            next += records.len() as u64;
-            let bodies = records.iter().filter_map(|record| record.body().ok());
-            for body in bodies {
-                let Some(event) = body.event().filter(|event| event.order() == Some(id)) else {
-                    continue;
-                };
-                history.push(json!({
-                    "at": body.at.to_string(),
-                    "record": body.index,
-                    "event": json!(event)["event"],
-                    "detail": in_short(&event),
-                }));
-            }
-        }
-    }
-
-    /// The evidence that is kept here, checked from its first record on; the last of it in words.
-    pub fn evidence_report(&self, last: u64) -> Result<Value, EngineError> {
-        let mut next = self.store.oldest();
-        let from = self.store.head().next.saturating_sub(last);
-        let (mut shown, mut checked) = (Vec::new(), 0u64);
-        let mut verifier: Option<ChainVerifier> = None;
-        let mut broken: Option<String> = None;
-        loop {
-            let records = self.store.records(next, HISTORY_BYTES)?;
-            if records.is_empty() {
-                break;
-            }
-            next += records.len() as u64;
-            for record in &records {
-                let body = record.body().map_err(EngineError::Evidence)?;
-                let start = ChainHead {
-                    next: body.index,
-                    prev: body.prev,
-                };
-                let chain = verifier
-                    .get_or_insert_with(|| ChainVerifier::new(self.store.evidence_key(), start));
-                match chain.check(record) {
-                    Ok(_) => checked += 1,
-                    Err(error) => {
-                        broken.get_or_insert_with(|| error.to_string());
-                    }
-                }
-                if body.index < from {
-                    continue;
-                }
-                let event = body.event();
-                shown.push(json!({
-                    "record": body.index,
-                    "at": body.at.to_string(),
-                    "event": event.as_ref().map_or(json!("unknown"), |e| json!(e)["event"].clone()),
-                    "order": event.as_ref().and_then(Event::order),
-                    "detail": event.as_ref().map(in_short),
-                }));
-            }
-        }
-        Ok(json!({
-            "evidence_key": self.store.evidence_key(),
-            "checked": checked,
-            "broken": broken,
-            "records": shown,
-        }))
     }
 
     /// Every way in, of one account or of all.
@@ -259,76 +167,6 @@ impl Engine {
             "detail": (!receipt.detail.is_empty()).then_some(receipt.detail),
             "outcome": outcome,
         }))
-    }
-}
-
-fn summary(order: &OrderState) -> Value {
-    let body = order.order();
-    let state = match (&order.outcome, order.released_by) {
-        (_, Some(_)) => "released".to_owned(),
-        (None, None) if order.planned.is_empty() => "accepted".to_owned(),
-        (None, None) => "applying".to_owned(),
-        (Some(outcome), None) => json!(outcome.verdict)
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
-    };
-    json!({
-        "order": body.id,
-        "seq": body.seq,
-        "action": body.action.name(),
-        "subject": subject(&body.action),
-        "state": state,
-        "standing": order.is_standing(),
-        "contested": order.contested,
-        "drift": order.drift,
-        "asked_by": body.authority.asked_by,
-        "ticket": body.authority.ticket,
-        "reason": body.authority.reason,
-        "accepted_at": order.accepted_at.to_string(),
-    })
-}
-
-fn subject(action: &Action) -> String {
-    match action {
-        Action::DisableAccount { account } | Action::EndSessions { account } => account.to_string(),
-        Action::RevokeKey {
-            fingerprint,
-            account: Some(account),
-        } => format!("{fingerprint} for {account}"),
-        Action::RevokeKey {
-            fingerprint,
-            account: None,
-        } => fingerprint.to_string(),
-        Action::Release { order } => order.to_string(),
-    }
-}
-
-fn in_short(event: &Event) -> String {
-    match event {
-        Event::Planned { steps, .. } => {
-            let words = steps
-                .iter()
-                .map(|step| format!("{}: {}", step.target, step.detail));
-            words.collect::<Vec<_>>().join("; ")
-        }
-        Event::StepEnded { step, error, .. } => match error {
-            Some(error) => format!("step {step}: {error}"),
-            None => format!("step {step}"),
-        },
-        Event::StepBegun { step, .. } => format!("step {step}"),
-        Event::Concluded { outcome } => format!("{:?}: {}", outcome.verdict, outcome.reason),
-        Event::Drift { times, paths, .. } => format!("time {times}, {} paths", paths.len()),
-        Event::Contested { files, .. } => files.join(", "),
-        Event::Confirmed { answers, .. } => {
-            let agree = answers
-                .iter()
-                .filter(|answer| answer.agrees == Some(true))
-                .count();
-            format!("{agree} of {} agree", answers.len())
-        }
-        Event::Released { by, .. } => format!("by {by}"),
-        _ => String::new(),
     }
 }
 

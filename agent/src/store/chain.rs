@@ -1,11 +1,6 @@
 #![forbid(unsafe_code)]
 //! Makes the records of the evidence chain: numbered, linked, dated, signed.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
 use rescind_protocol::cbor;
 use rescind_protocol::evidence::{ChainHead, Event, RECORD_BYTES_MAX, RecordBody, SealedRecord};
 use rescind_protocol::name::{Digest, UnixMillis};
@@ -15,7 +10,7 @@ use zeroize::Zeroizing;
 use super::checkpoint::Kept;
 use super::error::StoreError;
 use super::frame;
-use crate::sys::{clock, durable};
+use crate::sys::clock;
 
 /// Where records get their dates from.
 pub trait Clock {
@@ -129,56 +124,5 @@ fn open_private(
         (Some(_), _) => Err(unreadable(
             "its attachment is not the one it was signed with",
         )),
-    }
-}
-
-/// The evidence key of a store, made now if there is none; and whether it was made now.
-pub fn evidence_key(path: &Path) -> Result<(SigningKey, bool), StoreError> {
-    match read_key(path)? {
-        Some(key) => Ok((key, false)),
-        None => match make_key(path)? {
-            Some(key) => Ok((key, true)),
-            // Enrolment, which needs the key as well, was quicker.
-            None => evidence_key(path),
-        },
-    }
-}
-
-/// The evidence key of a store, if it has one.
-pub fn read_key(path: &Path) -> Result<Option<SigningKey>, StoreError> {
-    let pem = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => Zeroizing::new(read.map_err(StoreError::io("read", path))?),
-    };
-    let key = SigningKey::from_pem(&pem).map_err(|source| StoreError::Key {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    Ok(Some(key))
-}
-
-/// Makes a key and puts it on the disk whole: a key that is gone after a power cut would leave a
-/// chain that nobody can continue. `None` when there is one by now.
-fn make_key(path: &Path) -> Result<Option<SigningKey>, StoreError> {
-    let (key, pem) = SigningKey::generate();
-    let temporary = path.with_extension(format!("key.{}", std::process::id()));
-    let write = || -> io::Result<()> {
-        let mut file: File = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(pem.as_bytes())?;
-        file.sync_all()?;
-        let linked = fs::hard_link(&temporary, path);
-        fs::remove_file(&temporary)?;
-        linked?;
-        path.parent().map_or(Ok(()), durable::sync_dir)
-    };
-    match write() {
-        Ok(()) => Ok(Some(key)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-        Err(error) => Err(StoreError::io("write", path)(error)),
     }
 }

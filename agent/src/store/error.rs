@@ -29,6 +29,12 @@ pub enum StoreError {
         /// To what.
         path: PathBuf,
     },
+    /// Nothing was ever recorded here.
+    #[error("there is no journal in {path}: rescind-agent has not run on this host")]
+    NoJournal {
+        /// The store's directory.
+        path: PathBuf,
+    },
     /// Another process has the store.
     #[error("{path} is in use: another rescind-agent runs on this directory")]
     InUse {

@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
-//! The index: what can be looked up without reading the journal, and a few things that are worth
-//! remembering and no evidence. All of it can be made again. The only file that names sled.
+//! The index: where in the journal the records about an order lie, and which orders are about an
+//! account or a key. Everything in it can be made again. The only file that names sled.
 //!
 //! sled 0.34.7 lives in a process of its own, started for one piece of work and gone after it
 //! (`index_process`), because of what it costs and does to the one it lives in, whatever its
@@ -10,54 +10,74 @@
 //! - seven threads that wake up once a second each, for ever, also after the database was closed;
 //! - it panics on some damage (sled issues 1166, 1387), which would end the whole agent.
 //!
+//! Its `flush` does not reach fsync: after a power cut records can be missing, and nothing says so.
+//! An index is therefore believed only in the boot in which it was made; after the next it is made
+//! anew. Until then the page cache holds what was written, whoever is killed.
+//!
 //! Its settings here: a cache of 1 MiB and segments of 64 KiB, as the index is small; no flushing
-//! thread, as every process flushes once, at its end; `LowSpace`. Its `flush` does not reach
-//! fsync, which does not matter for what can be made again.
+//! thread, as every process flushes once, at its end; `LowSpace`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use minicbor::{Decode, Encode};
 use rescind_protocol::cbor;
-use rescind_protocol::evidence::ChainHead;
-use rescind_protocol::name::{AccountName, Digest, KeyFingerprint, OrderId};
+use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
 
-use super::order_state::{OrderState, account_of, key_of};
-use super::state::StoreState;
-
-/// The most that may be remembered, names and values together, in bytes.
-pub const REMEMBERED_BYTES_MAX: usize = 32 * 1024;
+use super::follow::{Place, Position};
+use super::lookup::Question;
 
 const CACHE_BYTES: u64 = 1024 * 1024;
 const SEGMENT_BYTES: usize = 64 * 1024;
+/// Changes with what the keys and values below mean.
+const FORMAT: u32 = 1;
 
-/// `F`: the [`Front`]. `A` account NUL order, `K` fingerprint order: orders in force.
+/// `F`: the [`Front`]. `A` account NUL order, `K` fingerprint order: nothing. `O` order record
+/// (big-endian): index and place of that record and of others about the order, taken in together.
+/// Together because sled writes half a kilobyte for each key.
 const FRONT: &[u8] = b"F";
 const ACCOUNT: u8 = b'A';
 const KEY: u8 = b'K';
+const ORDER: u8 = b'O';
 
-/// What the index says of itself, and what it remembers.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+/// What the index says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Front {
-    /// Where the journal stood when the index was brought up to it.
     #[n(0)]
-    pub built_to: ChainHead,
-    /// [`StoreState::standing_digest`] at that point.
+    format: u32,
+    /// How far the journal is in it.
     #[n(1)]
-    pub standing: Digest,
-    /// Evidence before this index had been acknowledged.
+    pub position: Position,
+    /// The first record that it knows of: older ones had been dropped.
     #[n(2)]
-    pub acknowledged: u64,
-    /// What the agent wanted to have remembered: digests of its last survey and the like.
-    #[n(3)]
-    pub remembered: BTreeMap<String, Remembered>,
+    pub oldest: u64,
 }
 
-/// One remembered value.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
-#[cbor(transparent)]
-pub struct Remembered(#[cbor(n(0), with = "minicbor::bytes")] pub Vec<u8>);
+impl Default for Front {
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            position: Position::default(),
+            oldest: 0,
+        }
+    }
+}
+
+/// A record to be found again.
+#[derive(Debug)]
+pub struct Entry {
+    /// The order it is about.
+    pub order: OrderId,
+    /// Its index.
+    pub record: u64,
+    /// Where it lies.
+    pub place: Place,
+    /// The account that the order is about, when the record is its acceptance.
+    pub account: Option<AccountName>,
+    /// The key that the order is about, when the record is its acceptance.
+    pub key: Option<KeyFingerprint>,
+}
 
 /// Why the index could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,69 +120,107 @@ impl Index {
         Ok(Self { db })
     }
 
-    /// What it says of itself; `None` when it is empty.
-    pub fn front(&self) -> Result<Option<Front>, IndexError> {
+    /// What it says of itself; nothing known when it is empty.
+    pub fn front(&self) -> Result<Front, IndexError> {
         let Some(bytes) = self.db.get(FRONT)? else {
-            return Ok(None);
+            return Ok(Front::default());
         };
-        let front = cbor::from_slice(&bytes).map_err(|e| IndexError::Bad(e.to_string()))?;
-        Ok(Some(front))
+        let front: Front = cbor::from_slice(&bytes).map_err(|e| IndexError::Bad(e.to_string()))?;
+        match front.format {
+            FORMAT => Ok(front),
+            other => Err(IndexError::Bad(format!("it has format {other}"))),
+        }
     }
 
-    /// Brings it up to a state of the journal, all or nothing.
-    pub fn bring_up_to(&self, state: &StoreState, front: &Front) -> Result<(), IndexError> {
-        let wanted: BTreeSet<Vec<u8>> = state.standing().flat_map(keys_of).collect();
+    /// Takes in some records and what the index then says of itself, all or nothing.
+    pub fn take_in(&self, entries: &[Entry], front: &Front) -> Result<(), IndexError> {
         let mut batch = sled::Batch::default();
-        let mut present = BTreeSet::new();
-        for prefix in [ACCOUNT, KEY] {
-            for key in self.db.scan_prefix([prefix]).keys() {
-                let key = key?.to_vec();
-                match wanted.contains(&key) {
-                    true => drop(present.insert(key)),
-                    false => batch.remove(key),
-                }
+        let mut places: BTreeMap<OrderId, Vec<(u64, Place)>> = BTreeMap::new();
+        for entry in entries {
+            let of_order = places.entry(entry.order).or_default();
+            of_order.push((entry.record, entry.place));
+            let subjects = [
+                entry.account.as_ref().map(account_key),
+                entry.key.map(key_key),
+            ];
+            for mut key in subjects.into_iter().flatten() {
+                key.extend_from_slice(entry.order.as_bytes());
+                batch.insert(key, &[]);
             }
         }
-        for key in wanted.difference(&present) {
-            batch.insert(key.as_slice(), &[]);
+        for (order, places) in places {
+            let first = places.first().map_or(0, |(record, _)| *record);
+            batch.insert(record_key(order, first), cbor::to_vec(&places));
         }
         batch.insert(FRONT, cbor::to_vec(front));
         self.db.apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// Forgets records before `oldest`, which the journal has dropped, though not each of them, and
+    /// the orders of which nothing is left.
+    pub fn forget_before(&self, oldest: u64, front: &Front) -> Result<(), IndexError> {
+        let mut left = BTreeSet::new();
+        let mut batch = sled::Batch::default();
+        for entry in self.db.scan_prefix([ORDER]) {
+            let (key, places) = entry?;
+            match read_places(&places)?.last() {
+                Some((record, _)) if *record >= oldest => {
+                    let order = key.get(1..17).ok_or_else(wrong_length)?;
+                    left.insert(order_at_end(order)?);
+                }
+                _ => batch.remove(key),
+            }
+        }
+        for prefix in [ACCOUNT, KEY] {
+            for key in self.db.scan_prefix([prefix]).keys() {
+                let key = key?;
+                if !left.contains(&order_at_end(&key)?) {
+                    batch.remove(key);
+                }
+            }
+        }
+        batch.insert(FRONT, cbor::to_vec(front));
+        self.db.apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) -> Result<(), IndexError> {
+        Ok(self.db.clear()?)
+    }
+
+    /// To be called before the process ends.
+    pub fn flush(&self) -> Result<(), IndexError> {
         self.db.flush()?;
         Ok(())
     }
 
-    /// The orders in force that name this account.
-    pub fn standing_for_account(&self, name: &AccountName) -> Result<Vec<OrderId>, IndexError> {
-        self.orders(account_key(name))
-    }
-
-    /// The orders in force that name this key.
-    pub fn standing_for_key(&self, key: KeyFingerprint) -> Result<Vec<OrderId>, IndexError> {
-        self.orders(key_key(key))
+    /// Index and place of the records about the orders asked for, oldest first.
+    pub fn places(&self, question: &Question) -> Result<Vec<(u64, Place)>, IndexError> {
+        let orders = match question {
+            Question::Account(name) => self.orders(account_key(name))?,
+            Question::Key(key) => self.orders(key_key(*key))?,
+            Question::Order(id) => vec![*id],
+        };
+        let mut places = Vec::new();
+        for order in orders {
+            let prefix = [&[ORDER], order.as_bytes().as_slice()].concat();
+            for value in self.db.scan_prefix(prefix).values() {
+                places.extend(read_places(&value?)?);
+            }
+        }
+        places.sort_unstable_by_key(|(record, _)| *record);
+        Ok(places)
     }
 
     fn orders(&self, prefix: Vec<u8>) -> Result<Vec<OrderId>, IndexError> {
         let mut orders = Vec::new();
         for key in self.db.scan_prefix(&prefix).keys() {
-            let key = key?;
-            let id = key[prefix.len()..].try_into();
-            let id = id.map_err(|_| IndexError::Bad("a key of the wrong length".into()))?;
-            orders.push(OrderId::from_bytes(id));
+            orders.push(order_at_end(&key?)?);
         }
         Ok(orders)
     }
-}
-
-fn keys_of(order: &OrderState) -> Vec<Vec<u8>> {
-    let action = &order.order().action;
-    let account = account_of(action).map(account_key);
-    let key = key_of(action).map(key_key);
-    let with_order = |mut key: Vec<u8>| {
-        key.extend_from_slice(order.order().id.as_bytes());
-        key
-    };
-    account.into_iter().chain(key).map(with_order).collect()
 }
 
 fn account_key(name: &AccountName) -> Vec<u8> {
@@ -172,4 +230,21 @@ fn account_key(name: &AccountName) -> Vec<u8> {
 
 fn key_key(key: KeyFingerprint) -> Vec<u8> {
     [&[KEY], key.as_bytes().as_slice()].concat()
+}
+
+fn record_key(order: OrderId, record: u64) -> Vec<u8> {
+    [&[ORDER], order.as_bytes().as_slice(), &record.to_be_bytes()].concat()
+}
+
+fn order_at_end(key: &[u8]) -> Result<OrderId, IndexError> {
+    let (_, id) = key.split_last_chunk().ok_or_else(wrong_length)?;
+    Ok(OrderId::from_bytes(*id))
+}
+
+fn read_places(bytes: &[u8]) -> Result<Vec<(u64, Place)>, IndexError> {
+    cbor::from_slice(bytes).map_err(|error| IndexError::Bad(error.to_string()))
+}
+
+fn wrong_length() -> IndexError {
+    IndexError::Bad("an entry of the wrong length".into())
 }

@@ -1,32 +1,64 @@
 #![forbid(unsafe_code)]
 //! The process in which the index lives: this program, started for one piece of work.
 //!
-//! `rescind-agent __index load DIR` prints what the index remembers; `save DIR` reads that from
-//! its input, reads the journal itself, and brings the index up to it; `account DIR NAME` and
-//! `key DIR FINGERPRINT` print the orders in force that name one. `DIR` is the store's. A crash, a panic or a hang of the index ends this process and nothing else.
+//! `rescind-agent __index update DIR RECORD` brings the index of the store in `DIR` up to the
+//! journal, as far as before `RECORD`; `find DIR account|key|order NAME` prints where the records
+//! about some orders lie. A crash, a panic or a hang of the index ends this process and nothing
+//! else.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use minicbor::{Decode, Encode};
 use rescind_protocol::cbor;
+use rescind_protocol::evidence::{Event, RecordBody};
+use rescind_protocol::order::SignedOrder;
 
-use super::index::{Front, Index, IndexError};
-use super::reader::JournalReader;
+use super::follow::{self, NoWayOn, Place, Position, follow};
+use super::index::{Entry, Front, Index, IndexError};
+use super::lookup::Question;
+use super::order_state::{account_of, key_of};
+use crate::sys::process::{self, Limits};
 
 /// The argument that makes this program the index's process.
 pub const ARGUMENT: &str = "__index";
 
-/// How long a piece of work may take: a few hundredths of a second are usual.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// More than a front can be long; both directions fit into a pipe, so that nobody waits to write.
-const FRONT_BYTES_MAX: u64 = 60 * 1024;
+/// How long a lookup may take: a few hundredths of a second are usual.
+const FIND_PATIENCE: Duration = Duration::from_secs(5);
+/// How long bringing it up to date may take: what was done until then is kept.
+const UPDATE_PATIENCE: Duration = Duration::from_secs(60);
+/// The most that a lookup may answer, in bytes: some half a million places.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Records taken in at a time.
+const BATCH_RECORDS: usize = 4096;
+
+/// Many times what it uses: its sizes are those of the journal and of a small database.
+const LIMITS: Limits = Limits {
+    descriptors: 256,
+    address_space: 1 << 30,
+    file_size: 1 << 30,
+};
 
 const EXIT_BAD: u8 = 3;
 const EXIT_UNAVAILABLE: u8 = 4;
+
+/// What a lookup found.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct Found {
+    /// How far the journal was known when it was looked up.
+    #[n(0)]
+    pub position: Position,
+    /// Index and place of the records.
+    #[n(1)]
+    pub places: Vec<(u64, Place)>,
+}
 
 /// To be called first in `main` with the program's arguments, without its name: does the work and
 /// says how it ended, if they ask for the index's process.
@@ -34,13 +66,12 @@ pub fn hidden_entry(mut arguments: impl Iterator<Item = OsString>) -> Option<Exi
     if arguments.next()? != ARGUMENT {
         return None;
     }
-    let work = match (arguments.next(), arguments.next()) {
-        (Some(what), Some(dir)) if what == "load" => load(Path::new(&dir)),
-        (Some(what), Some(dir)) if what == "save" => save(Path::new(&dir)),
-        (Some(what), Some(dir)) => find(&what, Path::new(&dir), arguments.next()),
-        _ => Err(unknown_work()),
-    };
-    Some(match work {
+    let arguments: Vec<OsString> = arguments.collect();
+    let words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    let done = process::confine(LIMITS)
+        .map_err(unavailable)
+        .and_then(|()| work(&words));
+    Some(match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Goes to the parent, which records it.
@@ -53,63 +84,188 @@ pub fn hidden_entry(mut arguments: impl Iterator<Item = OsString>) -> Option<Exi
     })
 }
 
-fn load(dir: &Path) -> Result<(), IndexError> {
-    let front = Index::open(&dir.join("index"))?
-        .front()?
-        .unwrap_or_default();
-    std::io::stdout()
-        .write_all(&cbor::to_vec(&front))
-        .map_err(unavailable)
+fn work(words: &[&OsStr]) -> Result<(), IndexError> {
+    let unknown = || IndexError::Unavailable("want update or find, a directory and what".into());
+    let text = |word: &OsStr| word.to_str().map(str::to_owned).ok_or_else(unknown);
+    match words {
+        [what, dir, until] if *what == "update" => {
+            // Orders go first, and whatever else the host is for.
+            process::lower_priority();
+            update(Path::new(dir), text(until)?.parse().map_err(unavailable)?)
+        }
+        [what, dir, of, name] if *what == "find" => {
+            let name = text(name)?;
+            let question = match of.to_str() {
+                Some("account") => Question::Account(name.parse().map_err(unavailable)?),
+                Some("key") => Question::Key(name.parse().map_err(unavailable)?),
+                Some("order") => Question::Order(name.parse().map_err(unavailable)?),
+                _ => return Err(unknown()),
+            };
+            print_found(Path::new(dir), &question)
+        }
+        _ => Err(unknown()),
+    }
 }
 
-fn save(dir: &Path) -> Result<(), IndexError> {
-    let mut bytes = Vec::new();
-    let input = std::io::stdin();
-    input
-        .take(FRONT_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(unavailable)?;
-    let mut front: Front = cbor::from_slice(&bytes).map_err(unavailable)?;
-    let journal = JournalReader::open(dir).map_err(unavailable)?;
-    front.built_to = journal.head();
-    front.standing = journal.state().standing_digest();
-    Index::open(&dir.join("index"))?.bring_up_to(journal.state(), &front)
+/// Brings the index up to the journal, as far as before the record `until`.
+fn update(dir: &Path, until: u64) -> Result<(), IndexError> {
+    let (journal, path) = (dir.join("journal"), of_this_boot(dir)?);
+    forget_other_boots(&path)?;
+    let index = Index::open(&path)?;
+    let mut front = index.front()?;
+    let oldest = follow::oldest(&journal).map_err(unavailable)?;
+    if front.position.head.next > until {
+        return Err(IndexError::Bad(format!(
+            "it was built to record {}, the journal ends before {until}",
+            front.position.head.next
+        )));
+    }
+    if front
+        .position
+        .last
+        .is_some_and(|last| last.segment < oldest)
+    {
+        // All that it knows was dropped since.
+        index.clear()?;
+        front = Front::default();
+    } else if front.oldest < oldest {
+        front.oldest = oldest;
+        index.forget_before(oldest, &front)?;
+    }
+    front.oldest = oldest;
+    let mut position = front.position;
+    let mut entries = Vec::new();
+    follow(&journal, &mut position, until, |position, _, body| {
+        front.position = *position;
+        entries.extend(position.last.and_then(|place| entry(place, &body)));
+        if entries.len() == BATCH_RECORDS {
+            index.take_in(&entries, &front)?;
+            entries.clear();
+        }
+        Ok::<_, IndexError>(())
+    })?;
+    index.take_in(&entries, &front)?;
+    index.flush()
 }
 
-fn find(what: &OsStr, dir: &Path, name: Option<OsString>) -> Result<(), IndexError> {
-    let name = name
-        .and_then(|name| name.into_string().ok())
-        .ok_or_else(unknown_work)?;
-    let index = || Index::open(&dir.join("index"));
-    let orders = match what.to_str() {
-        Some("account") => index()?.standing_for_account(&name.parse().map_err(unavailable)?)?,
-        Some("key") => index()?.standing_for_key(name.parse().map_err(unavailable)?)?,
-        _ => return Err(unknown_work()),
+impl From<NoWayOn> for IndexError {
+    fn from(error: NoWayOn) -> Self {
+        match error {
+            NoWayOn::Disagrees(_) => Self::Bad(error.to_string()),
+            NoWayOn::Journal(_) => unavailable(error),
+        }
+    }
+}
+
+fn entry(place: Place, body: &RecordBody) -> Option<Entry> {
+    let event = body.event()?;
+    let order = event.order()?;
+    let mut entry = Entry {
+        order,
+        record: body.index,
+        place,
+        account: None,
+        key: None,
     };
-    let lines: String = orders.iter().map(|order| format!("{order}\n")).collect();
-    std::io::stdout()
-        .write_all(lines.as_bytes())
+    if let Event::OrderAccepted { signed, .. } = &event
+        && let Ok(signed) = SignedOrder::from_bytes(signed)
+    {
+        let action = &signed.order().action;
+        entry.account = account_of(action).cloned();
+        entry.key = key_of(action);
+    }
+    Some(entry)
+}
+
+fn print_found(dir: &Path, question: &Question) -> Result<(), IndexError> {
+    let path = of_this_boot(dir)?;
+    if !path.exists() {
+        return Err(IndexError::Unavailable("there is none yet".into()));
+    }
+    let index = Index::open(&path)?;
+    let found = Found {
+        position: index.front()?.position,
+        places: index.places(question)?,
+    };
+    let mut out = io::stdout();
+    out.write_all(&cbor::to_vec(&found))
+        .and_then(|()| out.flush())
         .map_err(unavailable)
 }
 
-fn unknown_work() -> IndexError {
-    IndexError::Unavailable("want load, save, account or key, and a directory".into())
+/// Where the index of the store in `dir` lies: see `index` for why the boot is in it.
+fn of_this_boot(dir: &Path) -> Result<PathBuf, IndexError> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(unavailable)?;
+    Ok(dir.join("index").join(boot.trim()))
 }
 
-fn unavailable(error: impl std::error::Error) -> IndexError {
+/// Removes what lies beside this boot's index, and makes the directory for it.
+fn forget_other_boots(path: &Path) -> Result<(), IndexError> {
+    let dir = path.parent().unwrap_or(path);
+    if dir.exists() && !dir.is_dir() {
+        return Err(IndexError::Bad("it is not a directory".into()));
+    }
+    let forget = || -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        for entry in fs::read_dir(dir)? {
+            let other = entry?.path();
+            if other != path {
+                match other.is_dir() {
+                    true => fs::remove_dir_all(&other)?,
+                    false => fs::remove_file(&other)?,
+                }
+            }
+        }
+        Ok(())
+    };
+    forget().map_err(unavailable)
+}
+
+fn unavailable(error: impl std::fmt::Display) -> IndexError {
     IndexError::Unavailable(error.to_string())
 }
 
-/// What the index remembers; an empty front when there is none.
-pub fn ask_load(program: &Path, dir: &Path) -> Result<Front, IndexError> {
-    let mut work = Work::start(program, "load", dir, &[])?;
-    let output = work.wait(PATIENCE)?.unwrap_or_default();
-    cbor::from_slice(&output).map_err(unavailable)
+/// Asks the index, and waits for its answer; `None` when it did not answer in time.
+pub fn find(program: &Path, dir: &Path, question: &Question) -> Result<Option<Found>, IndexError> {
+    let (of, name) = match question {
+        Question::Account(name) => ("account", name.to_string()),
+        Question::Key(key) => ("key", key.to_string()),
+        Question::Order(id) => ("order", id.to_string()),
+    };
+    let arguments = [
+        OsStr::new("find"),
+        dir.as_os_str(),
+        of.as_ref(),
+        name.as_ref(),
+    ];
+    let mut work = Work::start(program, &arguments, FIND_PATIENCE)?;
+    // More than a pipe holds: it is read while the process still writes.
+    let Some(stdout) = work.child.stdout.take() else {
+        return Ok(None);
+    };
+    let reading = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
+        read.map(|_| bytes)
+    });
+    let status = loop {
+        if let Some(status) = work.ended()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    // The process has ended and has no children, so that nothing keeps the pipe open.
+    let bytes = reading.join().map_err(|_| unavailable("not read"))?;
+    let bytes = bytes.map_err(unavailable)?;
+    judge(status, &bytes)?;
+    cbor::from_slice(&bytes).map(Some).map_err(unavailable)
 }
 
-/// Starts to bring the index up to the journal.
-pub fn start_save(program: &Path, dir: &Path, front: &Front) -> Result<Work, IndexError> {
-    Work::start(program, "save", dir, &cbor::to_vec(front))
+/// Starts to bring the index up to the journal, as far as before the record `until`.
+pub fn start_update(program: &Path, dir: &Path, until: u64) -> Result<Work, IndexError> {
+    let until = until.to_string();
+    let arguments = [OsStr::new("update"), dir.as_os_str(), until.as_ref()];
+    Work::start(program, &arguments, UPDATE_PATIENCE)
 }
 
 /// A piece of work that has been started. Ended when it is dropped.
@@ -120,60 +276,56 @@ pub struct Work {
 }
 
 impl Work {
-    fn start(program: &Path, what: &str, dir: &Path, input: &[u8]) -> Result<Self, IndexError> {
-        let mut child = Command::new(program)
+    fn start(program: &Path, arguments: &[&OsStr], patience: Duration) -> Result<Self, IndexError> {
+        let child = Command::new(program)
             .arg(ARGUMENT)
-            .arg(what)
-            .arg(dir)
+            .args(arguments)
             .env_clear()
             .current_dir("/")
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .map_err(unavailable)?;
-        let stdin = child.stdin.take();
-        let work = Self {
+        Ok(Self {
             child,
-            until: Instant::now() + PATIENCE,
-        };
-        if let Some(mut stdin) = stdin {
-            // A process that ended early says why by the way it ended.
-            let _ = stdin.write_all(input);
-        }
-        Ok(work)
+            until: Instant::now() + patience,
+        })
     }
 
-    /// How it ended and what it printed; `None` when it has not ended after `patience`.
-    pub fn wait(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, IndexError> {
-        let until = Instant::now() + patience;
-        let status = loop {
-            match self.child.try_wait().map_err(unavailable)? {
-                Some(status) => break status,
-                None if Instant::now() >= self.until => {
-                    return Err(IndexError::Unavailable("no answer in time".into()));
-                }
-                None if Instant::now() >= until => return Ok(None),
-                None => std::thread::sleep(Duration::from_millis(1)),
-            }
+    /// Whether it has ended well; `false` when it has not ended yet.
+    pub fn is_done(&mut self) -> Result<bool, IndexError> {
+        let Some(status) = self.ended()? else {
+            return Ok(false);
         };
-        let mut output = Vec::new();
+        let mut said = Vec::new();
         if let Some(stdout) = self.child.stdout.take() {
             stdout
-                .take(FRONT_BYTES_MAX)
-                .read_to_end(&mut output)
+                .take(4096)
+                .read_to_end(&mut said)
                 .map_err(unavailable)?;
         }
-        let said = || String::from_utf8_lossy(&output).into_owned();
-        match (status.code().map(u8::try_from), status.signal()) {
-            (Some(Ok(0)), _) => Ok(Some(output)),
-            (Some(Ok(EXIT_BAD | PANICKED)), _) => Err(IndexError::Bad(said())),
-            // An abort is how a panic ends in a release build; the others are plain crashes.
-            (_, Some(SIGABRT | SIGBUS | SIGSEGV | SIGILL)) => {
-                Err(IndexError::Bad("it crashed".into()))
-            }
-            _ => Err(IndexError::Unavailable(said())),
+        judge(status, &said).map(|()| true)
+    }
+
+    fn ended(&mut self) -> Result<Option<ExitStatus>, IndexError> {
+        match self.child.try_wait().map_err(unavailable)? {
+            None if Instant::now() >= self.until => Err(unavailable("no answer in time")),
+            status => Ok(status),
         }
+    }
+}
+
+/// What the way in which the process ended says of the index.
+fn judge(status: ExitStatus, said: &[u8]) -> Result<(), IndexError> {
+    let said = || String::from_utf8_lossy(said).into_owned();
+    match (status.code().map(u8::try_from), status.signal()) {
+        (Some(Ok(0)), _) => Ok(()),
+        (Some(Ok(EXIT_BAD)), _) => Err(IndexError::Bad(said())),
+        (Some(Ok(PANICKED)), _) => Err(IndexError::Bad("it panicked".into())),
+        // An abort is how a panic ends in a release build; the others are plain crashes.
+        (_, Some(SIGABRT | SIGBUS | SIGSEGV | SIGILL)) => Err(IndexError::Bad("it crashed".into())),
+        _ => Err(IndexError::Unavailable(said())),
     }
 }
 

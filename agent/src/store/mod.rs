@@ -11,6 +11,10 @@ mod checkpoint;
 mod crc32c;
 /// What can go wrong with the store, told to the operator.
 mod error;
+/// The key that signs the chain.
+mod evidence_key;
+/// Reading on from a record that is known.
+mod follow;
 /// One frame: a sealed record and its private attachment, as they lie in a file.
 mod frame;
 /// The store as the daemon holds it.
@@ -34,18 +38,22 @@ mod segment;
 /// What the records add up to.
 mod state;
 
-/// What can be looked up without the journal, and what is only worth remembering: names sled.
+/// Where the records about an order lie: names sled.
 mod index;
 /// The process in which the index lives.
 mod index_process;
 /// Keeps the index in step with the journal.
 mod index_upkeep;
+/// Everything the journal still says about some orders.
+pub mod lookup;
 
 pub use chain::{Clock, HostClock};
 pub use error::StoreError;
 pub use handle::Store;
-pub use index_process::hidden_entry;
+pub use index_process::{hidden_entry, this_program};
+pub use index_upkeep::IndexWork;
 pub use journal::Limits;
+pub use lookup::{History, Question, look_up};
 pub use order_state::{OrderState, StepState, account_of, key_of};
 pub use reader::JournalReader;
 pub use recovery::{Options, Recovery};

@@ -3,19 +3,22 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use rescind_protocol::evidence::{ChainHead, SealedRecord};
+use rescind_protocol::evidence::{ChainHead, RecordBody, SealedRecord};
 use rescind_protocol::sign::VerifyingKey;
 use zeroize::Zeroizing;
 
 use super::chain;
 use super::checkpoint::Kept;
 use super::error::StoreError;
+use super::evidence_key;
 use super::journal;
 use super::scan::{self, Scan};
 use super::state::StoreState;
 
 /// How often a journal is read again when the daemon drops a segment meanwhile.
 const TRIES_MAX: u32 = 5;
+/// Records are read in pieces of this size.
+const EACH_BYTES: usize = 256 * 1024;
 
 /// A journal as it stood when it was opened. It takes no lock and changes nothing; a record that
 /// is just being written is not there yet.
@@ -25,10 +28,15 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// Reads the journal of the store in `dir`.
+    /// Reads the journal of the store in `dir`. Whoever may not look into it is told so.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let key = chain::read_key(&dir.join("evidence.key"))?.map(|key| key.verifying_key());
+        let key = evidence_key::load(&dir.join("evidence.key"))?.map(|key| key.verifying_key());
         let journal_dir = dir.join("journal");
+        if matches!(journal_dir.try_exists(), Ok(false)) {
+            return Err(StoreError::NoJournal {
+                path: dir.to_path_buf(),
+            });
+        }
         // The daemon may drop segments between our reading of the checkpoint and of them; then
         // something seems to be missing that a second look does not miss.
         for _ in 1..TRIES_MAX {
@@ -54,6 +62,11 @@ impl JournalReader {
         &self.scan.checkpoint.state
     }
 
+    /// Where the chain stood at the checkpoint that this was read from.
+    pub(super) const fn checkpoint_head(&self) -> ChainHead {
+        self.scan.checkpoint.head
+    }
+
     /// The keys that signed the chain: its present one first, then those it was begun with.
     pub fn keys(&self) -> &[VerifyingKey] {
         &self.scan.keys
@@ -74,6 +87,26 @@ impl JournalReader {
     /// Records from `from` on: as many as fit into `max_bytes`, at least one if there is one.
     pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
         journal::records(&self.scan.segments, from, self.scan.head.next, max_bytes)
+    }
+
+    /// Shows every record that [`Self::records`] can return, oldest first.
+    pub(super) fn each(
+        &self,
+        each: &mut dyn FnMut(SealedRecord, RecordBody),
+    ) -> Result<(), StoreError> {
+        let mut next = self.oldest();
+        loop {
+            let before = next;
+            for record in self.records(next, EACH_BYTES)? {
+                if let Ok(body) = record.body() {
+                    next = body.index + 1;
+                    each(record, body);
+                }
+            }
+            if next == before {
+                return Ok(());
+            }
+        }
     }
 
     /// One record, wherever it is kept.

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use rescind_protocol::evidence::Event;
 use rescind_protocol::name::OrderId;
 
-use super::chain::{self, Clock};
+use super::chain::Clock;
 use super::error::StoreError;
+use super::evidence_key;
 use super::handle::{Store, Tail};
 use super::index_process;
-use super::index_upkeep::Upkeep;
+use super::index_upkeep::{self, Upkeep};
 use super::journal::{Journal, Limits};
 use super::salvage;
 use super::scan::{self, Cut, Scan};
@@ -77,9 +78,9 @@ impl Store {
         own_directory(&journal_dir)?;
         remove_unfinished(&journal_dir)?;
         let key_path = dir.join("evidence.key");
-        let old_key = chain::read_key(&key_path)?.map(|key| key.verifying_key());
+        let old_key = evidence_key::load(&key_path)?.map(|key| key.verifying_key());
         let found = scan::scan(&journal_dir, old_key)?;
-        let (key, new_key) = chain::evidence_key(&key_path)?;
+        let (key, new_key) = evidence_key::load_or_make(&key_path)?;
 
         let mut recovery = Recovery {
             fresh: found.is_empty(),
@@ -98,8 +99,12 @@ impl Store {
                 .gaps
                 .push("the evidence key was lost: the chain goes on under a new key".into());
         }
-        let damaged = found.segments.iter().any(|segment| segment.damaged)
-            || !found.damaged_checkpoints.is_empty();
+        let moved = found.segments.iter().any(|segment| segment.damaged);
+        let damaged = moved || !found.damaged_checkpoints.is_empty();
+        if moved {
+            // What is left of a damaged segment is written anew, elsewhere in its file.
+            index_upkeep::forget(dir)?;
+        }
         let lost = found.lost.clone();
         let news = !lost.is_empty();
         let mut scan = mend(&journal_dir, found, old_key)?;

@@ -126,7 +126,7 @@ pub fn scan(dir: &Path, key: Option<VerifyingKey>) -> Result<Scan, StoreError> {
     };
     let known = std::mem::take(&mut scan.checkpoint.lost);
     let from = scan.checkpoint.head;
-    let firsts = list(dir)?;
+    let firsts = segments_in(dir)?;
     // Segments with nothing but acknowledged evidence may rightly be gone, others may not.
     let begin = firsts.first().copied().unwrap_or(u64::MAX);
     scan.head = ChainHead {
@@ -146,7 +146,8 @@ pub fn scan(dir: &Path, key: Option<VerifyingKey>) -> Result<Scan, StoreError> {
     Ok(scan)
 }
 
-fn list(dir: &Path) -> Result<Vec<u64>, StoreError> {
+/// The segments in a directory, oldest first, by their first records.
+pub fn segments_in(dir: &Path) -> Result<Vec<u64>, StoreError> {
     let failed = || StoreError::io("list", dir);
     let mut firsts = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed())? {
@@ -293,9 +294,14 @@ pub struct Walk<'w, 'f> {
 impl<'w, 'f> Walk<'w, 'f> {
     /// From the first frame on; records before `expected` are not taken.
     pub const fn new(frames: &'w mut Frames<'f>, expected: u64) -> Self {
+        Self::from(frames, segment::HEADER_BYTES, expected)
+    }
+
+    /// From the frame at `at` on.
+    pub const fn from(frames: &'w mut Frames<'f>, at: u64, expected: u64) -> Self {
         Self {
             frames,
-            at: segment::HEADER_BYTES,
+            at,
             expected,
             found: None,
             ended: false,
@@ -342,7 +348,8 @@ impl<'w, 'f> Walk<'w, 'f> {
     }
 }
 
-fn parse(frame: &Frame, expected: u64) -> Option<(SealedRecord, RecordBody)> {
+/// The record in a frame, if it is one with this index or a later one.
+pub fn parse(frame: &Frame, expected: u64) -> Option<(SealedRecord, RecordBody)> {
     let record: SealedRecord = cbor::from_slice(&frame.record).ok()?;
     let body = record.body().ok()?;
     (body.index >= expected).then_some((record, body))

@@ -135,6 +135,15 @@ pub fn confine(limits: Limits) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Lets every other process go first (nice value 19), as far as there are not enough processors.
+pub fn lower_priority() {
+    // SAFETY: setpriority(2) takes three integers. It cannot fail for the calling process itself
+    // and a lower priority; if it did, the work would be done all the same.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+    }
+}
+
 /// What a descriptor is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
