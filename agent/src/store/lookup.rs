@@ -25,7 +25,7 @@ use super::order_state::{OrderState, account_of, key_of};
 use super::reader::JournalReader;
 
 /// How often a journal is read again when the daemon compacts it meanwhile.
-const TRIES_MAX: u32 = 5;
+const TRIES_MAX: u32 = 20;
 
 /// Which orders are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
