@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use rescind_protocol::enrol::JoinToken;
 use rescind_protocol::name::HostName;
+use rescind_protocol::sign::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::cli::complain;
 use crate::cli::exit::Exit;
-use crate::config::{ServerAddress, host_name};
+use crate::config::{ServerAddress, host_name, layout};
 use crate::link::enrol::{EnrolError, Enrolment, enrol};
+use crate::store::{HostClock, Options, Store, StoreError};
 
 /// The longest token file, in bytes.
 const TOKEN_BYTES_MAX: u64 = 4096;
@@ -91,11 +93,22 @@ pub fn run(args: Args) -> Exit {
         eprintln!("rescind-agent: this host has no usable name: give it one with --name");
         return Exit::Usage;
     };
+    let evidence_key = match begin_store(&args.root) {
+        Ok(key) => key,
+        Err(error) => {
+            complain(&error);
+            return match error {
+                StoreError::Key { .. } | StoreError::Unsafe { .. } => Exit::Config,
+                _ => Exit::Io,
+            };
+        }
+    };
     let enrolment = Enrolment {
         servers: args.servers,
         token,
         root: args.root,
         name,
+        evidence_key,
     };
     match enrol(enrolment) {
         Ok(summary) => {
@@ -127,9 +140,19 @@ fn read_token(from: io::Result<impl Read>, path: &Path) -> Result<Zeroizing<Stri
     Ok(text)
 }
 
+/// The store, begun before the host is enrolled; the key that signs its chain.
+fn begin_store(root: &Path) -> Result<SigningKey, StoreError> {
+    let options = Options {
+        enrolled: layout::trust_toml(root).exists(),
+        ..Options::default()
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    Store::begin(&layout::agent_dir(root), HostClock, version, options)
+}
+
 const fn exit_of(error: &EnrolError) -> Exit {
     match error {
-        EnrolError::User(_) | EnrolError::EvidenceKey(_) => Exit::Config,
+        EnrolError::User(_) => Exit::Config,
         EnrolError::File(_) | EnrolError::Unkept(_) => Exit::Io,
         EnrolError::Key(_) | EnrolError::Runtime(_) => Exit::Os,
         EnrolError::Unreachable(_) => Exit::Unavailable,

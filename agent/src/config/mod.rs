@@ -9,8 +9,6 @@ pub mod layout;
 
 /// `agent.toml` as written, and its bounds.
 mod agent_toml;
-/// The host's evidence key, which the store signs with and enrolment proves.
-mod keyfile;
 /// The user of the network half, from the host's own passwd(5).
 mod link_user;
 /// Files that only the administrator may have written; atomic replacement.
@@ -25,8 +23,8 @@ mod this_host;
 mod trust_toml;
 
 pub use agent_toml::ConfigError;
-pub use keyfile::{KeyFileError, load_or_create_evidence_key};
 pub use link_user::{LINK_USER, LinkUser, LinkUserError};
+pub(crate) use own_file::{Exposure, create, read};
 pub use own_file::{FileError, Owner, make_dir, read_own, replace};
 pub use server::{BadServer, DEFAULT_PORT, ServerAddress};
 pub use settings::{

@@ -90,7 +90,7 @@ impl Owner {
 
 /// Who may do what to a file that is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exposure {
+pub enum Exposure {
     /// Everybody may read it, only the owner may write it.
     Public,
     /// Nobody but the owner may do anything.
@@ -111,7 +111,8 @@ pub fn read_own(path: &Path, owner: Owner) -> Result<Option<String>, FileError> 
     Ok(Some(text.to_owned()))
 }
 
-pub(super) fn read(
+/// Reads one of the agent's own files, `None` where there is none; see [`read_own`].
+pub fn read(
     path: &Path,
     owner: Owner,
     exposure: Exposure,
@@ -194,7 +195,7 @@ pub fn replace(
 }
 
 /// Puts a file where there is none yet; `false` when one was there, which is left alone.
-pub(super) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool, FileError> {
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool, FileError> {
     let temporary = write_beside(path, bytes, mode, None)?;
     // Unlike rename(2), link(2) fails when the name is taken.
     let linked = fs::hard_link(&temporary, path);

@@ -12,7 +12,7 @@ use rescind_protocol::cbor::Malformed;
 use rescind_protocol::enrol::{EnrolRequest, Enrolled, JoinToken};
 use rescind_protocol::message::Message;
 use rescind_protocol::name::{HostId, HostName, UnixMillis};
-use rescind_protocol::sign::PayloadType;
+use rescind_protocol::sign::{PayloadType, SigningKey};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use zeroize::Zeroize;
@@ -24,8 +24,7 @@ use super::tls;
 use super::verify::NotThePinnedCa;
 use super::words::printable;
 use crate::config::{
-    FileError, KeyFileError, LinkUser, LinkUserError, ServerAddress, Trust, TrustError, layout,
-    load_or_create_evidence_key, make_dir, os_name,
+    FileError, LinkUser, LinkUserError, ServerAddress, Trust, TrustError, layout, make_dir, os_name,
 };
 use crate::sys::plain_file::effective_uid;
 
@@ -45,6 +44,8 @@ pub struct Enrolment {
     pub root: PathBuf,
     /// What the host calls itself.
     pub name: HostName,
+    /// The key that signs the host's evidence, which the control plane is to know it by.
+    pub evidence_key: SigningKey,
 }
 
 /// What an enrolment came to.
@@ -71,9 +72,6 @@ pub enum EnrolError {
     /// A directory or a file could not be made; the token was not sent.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The evidence key could not be read or made; the token was not sent.
-    #[error(transparent)]
-    EvidenceKey(#[from] KeyFileError),
     /// The link's key could not be made; the token was not sent.
     #[error("cannot make the link's key: {0}")]
     Key(#[from] rcgen::Error),
@@ -156,7 +154,7 @@ pub fn enrol(enrolment: Enrolment) -> Result<Summary, EnrolError> {
         // To enrol again is what cures a broken file.
         Err(error) => (None, Some(error)),
     };
-    let evidence_key = load_or_create_evidence_key(&enrolment.root)?;
+    let evidence_key = &enrolment.evidence_key;
     let link_key = NewKey::generate()?;
     let request = EnrolRequest {
         secret: enrolment.token.secret.clone(),
@@ -195,7 +193,6 @@ pub fn enrol(enrolment: Enrolment) -> Result<Summary, EnrolError> {
 fn prepare(enrolment: &Enrolment, owner: Option<(u32, u32)>) -> Result<(), FileError> {
     let root = &enrolment.root;
     make_dir(&layout::etc_dir(root), 0o755)?;
-    make_dir(&layout::agent_dir(root), 0o700)?;
     let link_dir = layout::link_dir(root);
     make_dir(&link_dir, 0o700)?;
     if let Some((uid, gid)) = owner {

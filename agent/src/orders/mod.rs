@@ -50,7 +50,7 @@ use crate::config::{Config, Trust, layout};
 use crate::host::root::HostRoot;
 use crate::orders::accept::{Judgement, Rejection, Seen, Trusted};
 use crate::orders::host::Host;
-use crate::store::{Clock, HostClock, IndexWork, Sight, Store, StoreError};
+use crate::store::{Clock, HostClock, IndexWork, Options, Sight, Store, StoreError};
 
 pub use crate::orders::hold::Look;
 
@@ -149,17 +149,13 @@ impl Engine {
         let host = Host::new(Rc::new(host_root.map_err(host::HostError::from)?))?;
         let clock = HostClock;
         let version = env!("CARGO_PKG_VERSION");
-        let (mut store, recovery) = Store::open(&layout::agent_dir(root), clock, version)?;
-        if recovery.fresh && trust.is_some() {
-            // Enrolled before, and no journal: whatever it held is lost, and that is said.
-            store.append(
-                &Event::Gap {
-                    what: "the journal was not there although the host is enrolled; \
-                           orders accepted before are not known here"
-                        .into(),
-                },
-                None,
-            )?;
+        let options = Options {
+            enrolled: trust.is_some(),
+            ..Options::default()
+        };
+        let (store, recovery) = Store::open(&layout::agent_dir(root), clock, version, options)?;
+        for what in &recovery.gaps {
+            tracing::warn!(what, recorded = !recovery.unrecorded, "evidence is missing");
         }
         let mut engine = Self {
             host,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rescind_protocol::cbor::Malformed;
 use rescind_protocol::sign::BadKey;
 
+use crate::config::FileError;
 use crate::sys::durable;
 
 /// Why the store could not do what was asked.
@@ -70,7 +71,7 @@ pub enum StoreError {
     },
     /// The evidence key's file holds no key.
     #[error(
-        "{path} is not the evidence key: {source}; put it back, or move it away to begin a new chain"
+        "{path} is not the evidence key: {source}; put it back from a backup, or move it away and enrol this host again"
     )]
     Key {
         /// The file.
@@ -78,6 +79,10 @@ pub enum StoreError {
         /// What is wrong with it.
         source: BadKey,
     },
+    /// A directory could not be made, or the evidence key's file cannot be read or made, or others
+    /// could read it.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A record that should be there cannot be read.
     #[error("record {index} cannot be read: {why}")]
     Unreadable {

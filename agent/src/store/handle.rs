@@ -140,11 +140,6 @@ impl Store {
         self.key.verifying_key()
     }
 
-    /// The key that signs the chain, to prove possession of it at enrolment.
-    pub const fn signing_key(&self) -> &SigningKey {
-        &self.key
-    }
-
     /// Whether the space kept back for a full disk is used up: time to report it.
     pub const fn is_short_of_space(&self) -> bool {
         self.journal.is_short_of_space()

@@ -60,15 +60,12 @@ pub struct Journal {
 impl Journal {
     /// Goes on where a scan, and the mending of what it found, left off.
     pub fn open(dir: &Path, limits: Limits, scan: &Scan) -> Result<Self, StoreError> {
-        if let Some(path) = &scan.unborn {
-            fs::remove_file(path).map_err(StoreError::io("remove", path))?;
-        }
         let mut segments = scan.segments.clone();
         let current = segments.last().filter(|last| last.next == scan.head.next);
         let file = match current {
             Some(segment) => reopen(segment, limits, scan.cut.is_some())?,
             None => {
-                let (segment, file) = create(dir, limits, scan.head)?;
+                let (segment, file) = create(dir, limits, scan.head, scan.unborn.as_deref())?;
                 segments.push(segment);
                 file
             }
@@ -204,7 +201,7 @@ impl Journal {
 
     fn rotate(&mut self) -> Result<(), StoreError> {
         self.sync()?;
-        let (segment, file) = create(&self.dir, self.limits, self.head)?;
+        let (segment, file) = create(&self.dir, self.limits, self.head, None)?;
         self.segments.push(segment);
         self.file = file;
         Ok(())
@@ -338,24 +335,35 @@ pub fn read(
     Ok(())
 }
 
-/// Makes a segment that begins where the chain stands. It is on the disk when this returns.
-pub fn create(dir: &Path, limits: Limits, head: ChainHead) -> Result<(Segment, File), StoreError> {
+/// Makes a segment that begins where the chain stands, perhaps in the place of one in which nothing
+/// was ever written. It is on the disk when this returns, and was not there before it was whole.
+fn create(
+    dir: &Path,
+    limits: Limits,
+    head: ChainHead,
+    unborn: Option<&Path>,
+) -> Result<(Segment, File), StoreError> {
     let path = dir.join(segment::file_name(head.next));
+    let temporary = dir.join("segment.tmp");
     let make = || -> io::Result<File> {
-        let file = private_file().create_new(true).open(&path)?;
+        if unborn != Some(path.as_path()) && path.try_exists()? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = private_file()
+            .create(true)
+            .truncate(true)
+            .open(&temporary)?;
         file.write_all_at(&segment::header(Kind::Segment, head), 0)?;
         set_aside(&file, limits)?;
         file.sync_all()?;
-        durable::sync_dir(dir)?;
+        durable::rename_synced(&temporary, &path)?;
         Ok(file)
     };
     match make() {
         Ok(file) => Ok((Segment::new(path, head), file)),
         Err(error) => {
             // A segment that was not made whole is none, and on a full disk its space matters.
-            if error.kind() != io::ErrorKind::AlreadyExists {
-                let _ = fs::remove_file(&path);
-            }
+            let _ = fs::remove_file(&temporary);
             Err(StoreError::io("make", &path)(error))
         }
     }

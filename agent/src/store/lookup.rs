@@ -125,8 +125,7 @@ pub fn by_index(
     else {
         return Ok(None);
     };
-    let Some(key) = evidence_key::load(&dir.join("evidence.key"))?.map(|key| key.verifying_key())
-    else {
+    let Some(key) = evidence_key::load(dir)?.map(|key| key.verifying_key()) else {
         return Ok(None);
     };
     let journal = dir.join("journal");

@@ -30,7 +30,7 @@ pub struct JournalReader {
 impl JournalReader {
     /// Reads the journal of the store in `dir`. Whoever may not look into it is told so.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let key = evidence_key::load(&dir.join("evidence.key"))?.map(|key| key.verifying_key());
+        let key = evidence_key::load(dir)?.map(|key| key.verifying_key());
         let journal_dir = dir.join("journal");
         if matches!(journal_dir.try_exists(), Ok(false)) {
             return Err(StoreError::NoJournal {

@@ -1,11 +1,12 @@
 //! Opening a store: what a crash, a power cut or a bad disk left is mended, and named.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rescind_protocol::evidence::Event;
 use rescind_protocol::name::OrderId;
+use rescind_protocol::sign::SigningKey;
 
 use super::chain::Clock;
 use super::error::StoreError;
@@ -16,6 +17,7 @@ use super::index_upkeep::{self, Upkeep};
 use super::journal::{Journal, Limits};
 use super::salvage;
 use super::scan::{self, Cut, Scan};
+use crate::config::make_dir;
 use crate::sys::durable;
 
 /// What was found at opening, for the agent to act on and to report.
@@ -40,6 +42,8 @@ pub struct Recovery {
 pub struct Options {
     /// How large the journal's files get.
     pub limits: Limits,
+    /// Whether the host is enrolled: then there was a store before.
+    pub enrolled: bool,
     /// The program in which the index lives: one that calls [`super::hidden_entry`].
     pub index_program: PathBuf,
 }
@@ -48,24 +52,36 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            enrolled: false,
             index_program: index_process::this_program(),
         }
     }
 }
 
 impl Store {
-    /// Opens the store in `dir`, which is made if it is not there. What was found damaged has been
-    /// mended and recorded, durably, when this returns.
-    pub fn open(
+    /// Begins the store in `dir` if there is none yet, for enrolment, which proves possession of
+    /// the key that this returns. Beside a running agent the store is its own, and begun.
+    ///
+    /// Begun before the host is enrolled, so that whoever finds an enrolled host, or a key, without
+    /// a journal knows that one was lost.
+    pub fn begin(
         dir: &Path,
         clock: impl Clock + Send + 'static,
         agent_version: &str,
-    ) -> Result<(Self, Recovery), StoreError> {
-        Self::open_with(dir, clock, agent_version, Options::default())
+        options: Options,
+    ) -> Result<SigningKey, StoreError> {
+        match Self::open(dir, clock, agent_version, options) {
+            Ok((store, _)) => Ok(store.key),
+            Err(StoreError::InUse { path }) => {
+                evidence_key::load(dir)?.ok_or(StoreError::InUse { path })
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// [`Self::open`] with other options.
-    pub fn open_with(
+    /// Opens the store in `dir`, which is made if it is not there. What was found damaged has been
+    /// mended and recorded, durably, when this returns.
+    pub fn open(
         dir: &Path,
         clock: impl Clock + Send + 'static,
         agent_version: &str,
@@ -77,27 +93,26 @@ impl Store {
         let journal_dir = dir.join("journal");
         own_directory(&journal_dir)?;
         remove_unfinished(&journal_dir)?;
-        let key_path = dir.join("evidence.key");
-        let old_key = evidence_key::load(&key_path)?.map(|key| key.verifying_key());
-        let found = scan::scan(&journal_dir, old_key)?;
-        let (key, new_key) = evidence_key::load_or_make(&key_path)?;
+        let old_key = evidence_key::load(dir)?;
+        let old_public = old_key.as_ref().map(SigningKey::verifying_key);
+        let found = scan::scan(&journal_dir, old_public)?;
 
         let mut recovery = Recovery {
             fresh: found.is_empty(),
-            new_key: new_key && !found.is_empty(),
+            new_key: old_key.is_none() && !found.is_empty(),
             cut: found.cut,
             gaps: gaps(&found),
             ..Recovery::default()
         };
-        if recovery.fresh && !new_key && found.segments.is_empty() && found.unborn.is_none() {
-            recovery.gaps.push(
-                "the evidence key is there and its chain is not: the journal was lost".into(),
-            );
+        if let Some(lost) = lost_whole(&found, old_key.is_some(), options.enrolled) {
+            recovery.gaps.push(lost.into());
         }
         if recovery.new_key {
-            recovery
-                .gaps
-                .push("the evidence key was lost: the chain goes on under a new key".into());
+            recovery.gaps.push(
+                "the evidence key was lost: the chain goes on under a new key, \
+                 which the control plane learns when this host is enrolled again"
+                    .into(),
+            );
         }
         let moved = found.segments.iter().any(|segment| segment.damaged);
         let damaged = moved || !found.damaged_checkpoints.is_empty();
@@ -107,8 +122,10 @@ impl Store {
         }
         let lost = found.lost.clone();
         let news = !lost.is_empty();
-        let mut scan = mend(&journal_dir, found, old_key)?;
+        let mut scan = mend(&journal_dir, found, old_public)?;
         let journal = Journal::open(&journal_dir, limits, &scan)?;
+        // The first segment is made before the key: a key without one had a journal that is lost.
+        let key = old_key.map_or_else(|| evidence_key::make(dir), Ok)?;
         scan.checkpoint.lost.extend(lost);
         let mut store = Self {
             journal_dir,
@@ -164,6 +181,24 @@ impl Store {
             self.append(&Event::Gap { what: what.clone() }, None)?;
         }
         self.sync()
+    }
+}
+
+/// Whether there was a chain here of which nothing is left, and how that shows. Not when this is
+/// the first time, nor when the first time was interrupted.
+fn lost_whole(found: &Scan, has_key: bool, enrolled: bool) -> Option<&'static str> {
+    let never_made = found.segments.is_empty() && found.unborn.is_none();
+    match (has_key && never_made, enrolled) {
+        _ if !found.is_empty() => None,
+        (true, _) => Some(
+            "the journal was lost: the evidence key is there and its chain is not; \
+             orders accepted before are not known here",
+        ),
+        (false, true) => Some(
+            "the store was lost: this host is enrolled and has no journal; \
+             orders accepted before are not known here",
+        ),
+        (false, false) => None,
     }
 }
 
@@ -226,13 +261,7 @@ fn mend(
 
 /// Makes a directory that is its owner's alone, or checks that it is.
 fn own_directory(dir: &Path) -> Result<(), StoreError> {
-    if !dir.exists() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(StoreError::io("make", dir))?;
-    }
+    make_dir(dir, 0o700)?;
     // Also when it was there: whoever made it may not have, or may have been interrupted.
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         durable::sync_dir(parent).map_err(StoreError::io("sync", parent))?;

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use rescind_agent::config::Trust;
 use rescind_agent::link::enrol::{EnrolError, Summary};
 use rescind_agent::link::identity::{Identity, NewKey};
+use rescind_agent::orders::{Engine, history};
 use rescind_protocol::enrol::{EnrolRequest, JoinToken};
 use rescind_protocol::frame::Frame;
 use rescind_protocol::message::{Message, Refused, RetryAfter};
@@ -105,6 +106,62 @@ fn a_host_that_joins_again_keeps_its_evidence_key() {
         assert_ne!(host.read("var/lib/rescind-link/identity.pem"), before);
     }
     assert_eq!(keys[0], keys[1]);
+}
+
+/// The events of a host's chain, after the agent opened its store twice.
+fn events(host: &Host) -> Vec<String> {
+    for _ in 0..2 {
+        Engine::open(&host.root).unwrap();
+    }
+    let evidence = history::evidence(&host.root, 100).unwrap();
+    let records = evidence["records"].as_array().unwrap();
+    let events = records.iter().map(|record| record["event"].as_str());
+    events.map(|event| event.unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_first_enrolment_leaves_no_gap_and_a_lost_store_leaves_one() {
+    let ca = Ca::new();
+    let control = ca.server(today());
+    let host = Host::new();
+    let joins = |host: &Host| {
+        enrol_at(host, &control, &token(&ca), |line, request| {
+            line.send(enrolled(&ca, &request.csr, today()));
+        })
+        .unwrap();
+    };
+    joins(&host);
+    assert_eq!(events(&host), ["genesis", "enrolled"]);
+    joins(&host);
+    assert_eq!(events(&host), ["genesis", "enrolled"]);
+
+    let store = host.root.join("var/lib/rescind-agent");
+    std::fs::remove_dir_all(store.join("journal")).unwrap();
+    assert_eq!(events(&host), ["genesis", "gap", "enrolled"]);
+    std::fs::remove_dir_all(&store).unwrap();
+    assert_eq!(events(&host), ["genesis", "gap", "enrolled"]);
+    // Found by whoever enrols it again, and no second time by the agent.
+    std::fs::remove_dir_all(store.join("journal")).unwrap();
+    joins(&host);
+    assert_eq!(events(&host), ["genesis", "gap", "enrolled"]);
+
+    // The chain goes on under another key, which its first record there names.
+    std::fs::remove_file(store.join("evidence.key")).unwrap();
+    assert_eq!(
+        events(&host),
+        ["genesis", "gap", "enrolled", "genesis", "gap"]
+    );
+    std::fs::write(store.join("evidence.key"), "not a key").unwrap();
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(store.join("evidence.key"), mode).unwrap();
+    let error = Engine::open(&host.root).err().unwrap().to_string();
+    assert!(error.contains("put it back from a backup"), "{error}");
+
+    // The agent ran before it was enrolled, as packaged.
+    let host = Host::new();
+    assert_eq!(events(&host), ["genesis"]);
+    joins(&host);
+    assert_eq!(events(&host), ["genesis", "enrolled"]);
 }
 
 #[test]

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rescind_agent::link::enrol::{EnrolError, Enrolment, Summary, enrol};
+use rescind_agent::store::{HostClock, Options, Store};
 use rescind_protocol::enrol::{JoinToken, TokenSecret};
 use rescind_protocol::frame::{Frame, FrameBuffer};
 use rescind_protocol::name::Digest;
+use rescind_protocol::sign::SigningKey;
 
 use crate::control::{Ca, Control, SOON, enrolled};
 
@@ -76,7 +78,14 @@ impl Host {
             token: token.clone(),
             root: self.root.clone(),
             name: "web-1".parse().unwrap(),
+            evidence_key: self.evidence_key(),
         })
+    }
+
+    /// The key that signs the host's evidence, as `enrol` has it made.
+    pub fn evidence_key(&self) -> SigningKey {
+        let dir = self.root.join("var/lib/rescind-agent");
+        Store::begin(&dir, HostClock, "0.1.0", Options::default()).unwrap()
     }
 
     /// A host that has joined, with a certificate of this validity.

@@ -79,7 +79,7 @@ fn sigkill_at_any_moment_loses_nothing_that_was_acknowledged() {
         }
         std::thread::sleep(Duration::from_millis(round * 7919 % 61));
         if round == 7 {
-            let second = Store::open_with(&dir.store(), Stopped, "0.1.0", options());
+            let second = Store::open(&dir.store(), Stopped, "0.1.0", options());
             assert!(matches!(second, Err(StoreError::InUse { .. })));
         }
         child.kill().unwrap();

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use rescind_agent::store::{Recovery, Store};
+use rescind_agent::store::{Options, Recovery, Store};
 use rescind_protocol::evidence::{ChainVerifier, Event, SealedRecord};
 
-use crate::life::{Dir, all_records, copy, disable, gap, live, open, order, planned, verify};
+use crate::life::{
+    Dir, Stopped, all_records, copy, disable, gap, live, open, options, order, planned, verify,
+};
 
 /// Opens a copy of a store in which one file was changed.
 fn survivors(
@@ -179,7 +181,7 @@ fn lost_files_are_named_and_the_rest_stays_in_force() {
 }
 
 #[test]
-fn a_lost_key_and_a_lost_journal_are_not_called_clean() {
+fn a_chain_goes_on_under_another_key_when_its_own_is_lost() {
     let dir = Dir::new();
     let (store, [a, b, ..]) = live(&dir.store());
     let head = store.head();
@@ -199,13 +201,58 @@ fn a_lost_key_and_a_lost_journal_are_not_called_clean() {
     for record in all_records(&store, head.next) {
         verifier.check(&record).unwrap();
     }
-    drop(store);
+}
+
+/// What opening says is lost, and again when nothing happened since.
+fn gaps(dir: &Dir, enrolled: bool) -> (Vec<String>, Vec<String>) {
+    let open = || {
+        let options = Options {
+            enrolled,
+            ..options()
+        };
+        let opened = Store::open(&dir.store(), Stopped, "0.1.0", options);
+        opened.unwrap().1.gaps
+    };
+    (open(), open())
+}
+
+#[test]
+fn a_lost_journal_is_said_once_and_a_first_start_is_none() {
+    let none = || (vec![], vec![]);
+    let dir = Dir::new();
+    assert_eq!(gaps(&dir, false), none());
+    assert_eq!(gaps(&dir, true), none(), "enrolled later");
+
     fs::remove_dir_all(dir.journal()).unwrap();
-    let (_, recovery) = open(&dir.store());
-    assert!(recovery.fresh && !recovery.gaps.is_empty());
+    let (first, second) = gaps(&dir, true);
+    assert_eq!((first.len(), second.len()), (1, 0), "{first:?}");
+    assert!(first[0].contains("the journal was lost"), "{first:?}");
     fs::remove_dir_all(dir.store()).unwrap();
-    let (_, recovery) = open(&dir.store());
-    assert!(recovery.fresh);
+    let (first, second) = gaps(&dir, true);
+    assert_eq!((first.len(), second.len()), (1, 0), "{first:?}");
+    assert!(first[0].contains("the store was lost"), "{first:?}");
+
+    // The first start was killed: before the key was made, and before the first record was.
+    for key in [false, true] {
+        let dir = Dir::new();
+        gaps(&dir, false);
+        let segment = dir.journal().join("00000000000000000000.seg");
+        let mut bytes = fs::read(&segment).unwrap();
+        bytes[64..].fill(0);
+        fs::write(&segment, bytes).unwrap();
+        if !key {
+            fs::remove_file(dir.store().join("evidence.key")).unwrap();
+        }
+        assert_eq!(gaps(&dir, false), none(), "{key}");
+    }
+    // Killed before the first segment was whole.
+    let dir = Dir::new();
+    gaps(&dir, false);
+    let journal = fs::read_dir(dir.journal()).unwrap();
+    journal.for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+    fs::write(dir.journal().join("segment.tmp"), "half").unwrap();
+    fs::remove_file(dir.store().join("evidence.key")).unwrap();
+    assert_eq!(gaps(&dir, false), none());
 }
 
 #[test]

@@ -340,7 +340,7 @@ fn without_its_process_the_index_is_off_and_nothing_else() {
             index_program: program.into(),
             ..options()
         };
-        let (mut store, _) = Store::open_with(&dir.store(), Stopped, "0.1.0", options).unwrap();
+        let (mut store, _) = Store::open(&dir.store(), Stopped, "0.1.0", options).unwrap();
         catch_up(&mut store);
         store.append_synced(gap("still works"), None).unwrap();
         let question = &questions()[0];
@@ -357,7 +357,7 @@ fn without_its_process_the_index_is_off_and_nothing_else() {
 #[test]
 fn a_lookup_beside_a_busy_daemon_is_right_at_every_moment() {
     let dir = Dir::new();
-    let (mut store, _) = Store::open_with(
+    let (mut store, _) = Store::open(
         &dir.store(),
         Stopped,
         "0.1.0",

@@ -61,12 +61,13 @@ pub const SMALL: Limits = Limits {
 pub fn options() -> Options {
     Options {
         limits: SMALL,
+        enrolled: false,
         index_program: env!("CARGO_BIN_EXE_rescind-agent").into(),
     }
 }
 
 pub fn open(dir: &Path) -> (Store, Recovery) {
-    Store::open_with(dir, Stopped, "0.1.0", options()).unwrap()
+    Store::open(dir, Stopped, "0.1.0", options()).unwrap()
 }
 
 pub fn order(seq: u64, action: Action) -> (OrderId, Event) {
