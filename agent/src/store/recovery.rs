@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rescind_protocol::evidence::Event;
 use rescind_protocol::name::OrderId;
@@ -19,6 +20,9 @@ use super::salvage;
 use super::scan::{self, Cut, Scan};
 use crate::config::make_dir;
 use crate::sys::durable;
+
+/// How long enrolment waits for a running agent to have made its evidence key.
+const KEY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was found at opening, for the agent to act on and to report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,12 +74,19 @@ impl Store {
         agent_version: &str,
         options: Options,
     ) -> Result<SigningKey, StoreError> {
-        match Self::open(dir, clock, agent_version, options) {
-            Ok((store, _)) => Ok(store.key),
-            Err(StoreError::InUse { path }) => {
-                evidence_key::load(dir)?.ok_or(StoreError::InUse { path })
+        let path = match Self::open(dir, clock, agent_version, options) {
+            Ok((store, _)) => return Ok(store.key),
+            Err(StoreError::InUse { path }) => path,
+            Err(error) => return Err(error),
+        };
+        // An agent that has just been started may not have come to making it.
+        let until = Instant::now() + KEY_PATIENCE;
+        loop {
+            match evidence_key::load(dir)? {
+                Some(key) => return Ok(key),
+                None if Instant::now() >= until => return Err(StoreError::InUse { path }),
+                None => std::thread::sleep(Duration::from_millis(10)),
             }
-            Err(error) => Err(error),
         }
     }
 
