@@ -144,17 +144,14 @@ fn entry(index: usize, line: &[u8]) -> Option<ShadowEntry<'_>> {
     })
 }
 
-/// A field of days: `Some(None)` where it says nothing, `None` where it is no number.
-///
-/// A negative number says nothing: glibc makes a day millions of years away of it, and shadow
-/// writes -1 for "never".
+/// A field of days: `Some(None)` where it says nothing, `None` where it is no number. What readers
+/// make of a negative number is for those who judge the account.
 fn days(field: &[u8]) -> Option<Option<i64>> {
     let text = std::str::from_utf8(field.trim_ascii_start()).ok()?;
     if text.is_empty() {
         return Some(None);
     }
-    let days: i64 = text.parse().ok()?;
-    Some((days >= 0).then_some(days))
+    text.parse().ok().map(Some)
 }
 
 #[cfg(test)]
@@ -240,7 +237,7 @@ mod tests {
                 (1, None, Some(99999)),
                 (2, Some(20000), None),
                 (3, None, Some(99999)),
-                (4, None, None)
+                (4, Some(-1), Some(-1))
             ]
         );
         assert_eq!(

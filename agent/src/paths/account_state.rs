@@ -1,10 +1,7 @@
 //! Expiry, aging and locks of an account, as pam_unix(8) and sshd(8) without PAM decide them.
 
 use super::verdict::Checks;
-use crate::host::account::{Account, PasswordState};
-
-/// shadow(5): -1 means the same as an empty field.
-const NEVER: i64 = -1;
+use crate::host::account::{Account, Aging, PasswordState};
 
 /// Who decides whether an account may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,29 +19,66 @@ pub fn check(account: &Account, judge: Judge, today: i64, checks: &mut Checks) {
             "shadow(5) could not be read: whether the account is expired or locked is not known",
         );
     }
-    if let Some(day) = account.expire_day.filter(|day| *day != NEVER) {
-        let at = shadow_line(account);
-        let expired = format!("the account is expired since day {day}{at}");
-        match judge {
+    let at = shadow_line(account);
+    if has_odd_number(account) {
+        // Whoever skips the line finds neither an expiry nor a lock in it.
+        checks.unknown(format!(
+            "a number is below zero or too large{at}: some C libraries skip such a line, others \
+             take it for none"
+        ));
+    }
+    if let Some(day) = account.expire_day.filter(|day| !is_odd(*day)) {
+        let expired = match judge {
             // auth-shadow.c: the day itself is still good.
-            Judge::SshdAlone if day < today => checks.closed(expired),
-            // Linux-PAM 1.7 takes every day before 1970 for none, earlier ones only -1.
-            Judge::Pam if day < 0 => {
-                checks.unknown(format!("the account expires on day {day}{at}"))
-            }
-            Judge::Pam if day <= today => checks.closed(expired),
-            _ => {}
+            Judge::SshdAlone => day < today,
+            Judge::Pam => day <= today,
+        };
+        if expired && !has_odd_number(account) {
+            checks.closed(format!("the account is expired since day {day}{at}"));
         }
     }
     match judge {
         Judge::SshdAlone => {
-            if account.password == PasswordState::Locked {
+            if account.password == PasswordState::Locked && !has_odd_number(account) {
                 let why = "the password field begins with '!' and sshd runs without PAM";
                 checks.closed(format!("{why}{}", shadow_line(account)));
             }
         }
         Judge::Pam => check_aging(account, today, checks),
     }
+}
+
+/// Without a day of the last change shadow(5) calls aging off, but pam_unix before 1.6 counted from
+/// the day before 1970-01-01.
+fn check_never_changed(account: &Account, today: i64, checks: &mut Checks) {
+    let Aging { max, inactive, .. } = account.aging;
+    if let (Some(max), Some(inactive)) = (max, inactive)
+        && today + 1 > max.saturating_add(inactive)
+    {
+        checks.unknown(format!(
+            "PAM before 1.6 takes a password without a day of change for too old{}",
+            shadow_line(account)
+        ));
+    }
+}
+
+/// Whether shadow(5) has a number for the account that nothing agrees on.
+fn has_odd_number(account: &Account) -> bool {
+    let aging = &account.aging;
+    [
+        account.expire_day,
+        aging.last_change,
+        aging.max,
+        aging.inactive,
+    ]
+    .into_iter()
+    .flatten()
+    .any(is_odd)
+}
+
+/// glibc counts days in 32 bits. With -1 in a field, Debian 11 to 13 skip the line.
+fn is_odd(day: i64) -> bool {
+    i32::try_from(day).map_or(true, |day| day < 0)
 }
 
 /// pam_unix's `check_shadow_expiry`, in 1.4 to 1.7.
@@ -55,7 +89,8 @@ fn check_aging(account: &Account, today: i64, checks: &mut Checks) {
         return;
     }
     let aging = account.aging;
-    let Some(changed) = aging.last_change.filter(|day| *day >= 0) else {
+    let Some(changed) = aging.last_change.filter(|day| !is_odd(*day)) else {
+        check_never_changed(account, today, checks);
         return;
     };
     if changed == 0 {
@@ -75,7 +110,7 @@ fn check_aging(account: &Account, today: i64, checks: &mut Checks) {
         );
         match age.cmp(&grace) {
             std::cmp::Ordering::Greater => return checks.closed(why),
-            // The last day of grace counts as over since Linux-PAM 1.7.
+            // The last day of grace counts as over since Linux-PAM 1.6.
             std::cmp::Ordering::Equal => return checks.unknown(why),
             std::cmp::Ordering::Less => {}
         }
@@ -112,7 +147,7 @@ pub fn shadow_line(account: &Account) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::host::account::{Aging, GroupRef};
+    use crate::host::account::GroupRef;
     use rescind_protocol::path::PathState;
 
     pub(crate) fn alice() -> Account {
@@ -156,16 +191,16 @@ pub(crate) mod tests {
     fn the_measured_table() {
         use PathState::{Closed, Open, Unknown};
         type Change = fn(&mut Account);
-        let rows: [(Change, PathState, PathState); 15] = [
+        let rows: [(Change, PathState, PathState); 16] = [
             (|_| {}, Open, Open),
             (|a| a.password = PasswordState::Locked, Open, Closed),
             (|a| a.password = PasswordState::Unusable, Open, Open),
             (|a| a.expire_day = Some(1), Closed, Closed),
             (|a| a.expire_day = Some(0), Closed, Closed),
-            (|a| a.expire_day = Some(-1), Open, Open),
+            (|a| a.expire_day = Some(-1), Unknown, Unknown),
             (|a| a.expire_day = Some(20_099), Closed, Closed),
             (|a| a.expire_day = Some(20_100), Closed, Open),
-            (|a| a.expire_day = Some(-5), Unknown, Closed),
+            (|a| a.aging.max = Some(1 << 40), Unknown, Unknown),
             (|a| a.expire_day = Some(20_101), Open, Open),
             (|a| a.aging.last_change = Some(0), Open, Open),
             (|a| a.aging.max = Some(30), Open, Open),
@@ -176,6 +211,17 @@ pub(crate) mod tests {
             ),
             (
                 |a| (a.aging.max, a.aging.inactive) = (Some(60), Some(40)),
+                Unknown,
+                Open,
+            ),
+            (
+                |a| {
+                    a.aging = Aging {
+                        last_change: None,
+                        max: Some(10),
+                        inactive: Some(1),
+                    };
+                },
                 Unknown,
                 Open,
             ),
