@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::home::{Content, DirFacts, HomeChild, HomeError, Ids, Read, Why};
+use crate::home::{Content, DirFacts, HomeChild, HomeError, Ids, Kind, LinkTrouble, Read, Why};
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::root::HostRoot;
@@ -110,7 +110,7 @@ impl KeyFiles for UserFiles<'_> {
         }
         let content = self
             .content(account, path.as_os_str().as_bytes())
-            .map_err(|error| ReadProblem::Other(error.to_string()))?
+            .map_err(problem)?
             .ok_or(ReadProblem::Missing)?;
         let facts = &content.facts;
         let from = content.home_at.map_or(0, |at| at as usize);
@@ -147,6 +147,19 @@ impl UserFiles<'_> {
             directories: Vec::new(),
             bytes: file.bytes,
         })
+    }
+}
+
+/// What sshd, which reads as the account too, makes of it.
+fn problem(error: HomeError) -> ReadProblem {
+    match error.why {
+        Why::Missing => ReadProblem::Missing,
+        Why::Denied { .. } => ReadProblem::Denied,
+        Why::NotRegular(Kind::Directory) => ReadProblem::Directory,
+        Why::NotRegular(_) => ReadProblem::NotRegular,
+        // The kernel gives up as we do.
+        Why::Links(LinkTrouble::TooMany) => ReadProblem::TooManyLinks,
+        _ => ReadProblem::Other(error.to_string()),
     }
 }
 

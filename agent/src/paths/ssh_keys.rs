@@ -80,7 +80,12 @@ fn add_file(
     let facts = match files.read(view.account, &file.path, ReadAs::Account) {
         Ok(facts) => facts,
         Err(ReadProblem::Missing) => return,
-        Err(problem @ (ReadProblem::Denied | ReadProblem::Directory | ReadProblem::NotRegular)) => {
+        Err(
+            problem @ (ReadProblem::Denied
+            | ReadProblem::Directory
+            | ReadProblem::NotRegular
+            | ReadProblem::TooManyLinks),
+        ) => {
             let verdict = Verdict::closed(format!(
                 "sshd, reading as the account, takes no keys from it: {problem}"
             ));

@@ -35,6 +35,9 @@ pub enum ReadProblem {
     /// It is a FIFO, a socket or a device.
     #[error("is not a regular file")]
     NotRegular,
+    /// Its links are more than are followed, or lead in a circle.
+    #[error("too many symbolic links")]
+    TooManyLinks,
     /// Anything else: too large, too slow, an input/output error.
     #[error("{0}")]
     Other(String),
