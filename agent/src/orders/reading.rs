@@ -26,6 +26,7 @@ use crate::paths::{self, key_files::KeyFileRef};
 use crate::processes::holdings::SudoBorn;
 use crate::processes::{Ender, Holdings, Scope, Subject};
 use crate::sshd::authorized_keys::KeyFile;
+use crate::sshd::matching::Connection;
 use crate::store::{Clock, HostClock};
 use crate::sys::fs::FileKind;
 use crate::sys::zone;
@@ -117,6 +118,17 @@ impl<'h> Reading<'h> {
 
     /// Every way in of an account: what the evaluator says, and what is open already.
     pub fn paths(&mut self, account: &Account) -> Vec<AccessPath> {
+        let mut found = self.ways_in(account, None);
+        found.extend(self.open_now(account));
+        found
+    }
+
+    /// What the evaluator says, of one connection or of every one there could be.
+    pub fn ways_in(
+        &mut self,
+        account: &Account,
+        connection: Option<Connection>,
+    ) -> Vec<AccessPath> {
         let now = i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX);
         let facts = Facts {
             sshds: &self.sshds,
@@ -124,11 +136,9 @@ impl<'h> Reading<'h> {
             now,
             // The zone of a host that is not booted is not this machine's.
             utc_offset: self.ender.and_then(|_| zone::utc_offset(now)),
-            connection: None,
+            connection,
         };
-        let mut found = paths::evaluate(account, &facts, &mut self.files);
-        found.extend(self.open_now(account));
-        found
+        paths::evaluate(account, &facts, &mut self.files)
     }
 
     /// The account's sessions and processes.

@@ -16,6 +16,8 @@ use crate::orders::enforce::{plan_for, see};
 use crate::orders::host::HostError;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::{Engine, EngineError, guards, reach};
+use crate::paths::facts::Sshd;
+use crate::sshd::matching::Connection;
 use crate::sshd::printable::printable;
 use crate::store::Clock;
 
@@ -52,6 +54,23 @@ impl Engine {
             .iter()
             .flat_map(|account| reading.paths(account))
             .collect())
+    }
+
+    /// The ways in of an account for one connection alone, as `sshd -T -C` answers.
+    pub fn paths_of_connection(
+        &mut self,
+        account: &AccountName,
+        connection: Connection,
+    ) -> Result<Vec<AccessPath>, EngineError> {
+        let mut reading = self.host.read()?;
+        let found = reading.accounts.by_name(account);
+        let found = found.ok_or_else(|| EngineError::NoAccount(account.clone()))?;
+        Ok(reading.ways_in(&found, Some(connection)))
+    }
+
+    /// The sshds of the host with their configurations.
+    pub fn sshds(&mut self) -> Result<Vec<Sshd>, EngineError> {
+        Ok(self.host.read()?.sshds)
     }
 
     /// The accounts, each with how many ways in are open.
