@@ -1,0 +1,122 @@
+//! What the product says of generated hosts against real logins on them, and against `sshd -T -C`.
+//!
+//! Three hosts are booted, Debian 11 to 13; each becomes one generated host after the other: three
+//! accounts in odd states, key files in odd places and modes, an sshd_config. The product reads it
+//! with its own code, sshd serves it, and the real client tries to log in.
+//!
+//! `RESCIND_LOGIN_CASES=N` makes N for each release; `RESCIND_LOGIN_SEED=S` makes only that one;
+//! `cargo test --test sshd_logins -- bookworm` takes one release.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its surroundings are not as it needs them"
+)]
+
+/// One generated host.
+mod case;
+/// Generated configurations of sshd.
+mod config;
+/// What logins are tried with.
+mod credentials;
+/// Where the product and reality disagree.
+mod judge;
+/// Generated key files.
+mod key_files;
+/// Logins with the real client.
+mod logins;
+/// Files before they are laid down.
+mod nodes;
+/// Generated accounts.
+mod people;
+/// The same numbers for the same seed.
+#[path = "../sudo_agreement/random.rs"]
+mod random;
+/// What `sshd -T` prints, and what we would.
+#[path = "../sshd_agreement/settings.rs"]
+mod settings;
+/// The booted host.
+mod stage;
+
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{fs, thread};
+
+use case::Case;
+use credentials::Credentials;
+use judge::Count;
+use rescind_agent::orders::Engine;
+use rescind_tests::Release;
+use stage::Stage;
+
+/// Generated hosts for each release.
+const CASES: u64 = 160;
+/// The seeds of a release begin at so many times its place in [`Release::ALL`].
+const SEEDS_EACH: u64 = 1_000_000;
+
+fn main() -> ExitCode {
+    // The product reads users' files in a child that is this program.
+    if let Some(code) = rescind_agent::home::hidden_entry(std::env::args_os().skip(1)) {
+        return code;
+    }
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| Release::ALL.iter().any(|release| release.name() == word))
+        .collect();
+    let is_wanted =
+        |release: &Release| wanted.is_empty() || wanted.iter().any(|name| name == release.name());
+    let begin = Instant::now();
+    let releases: Vec<_> = (0..)
+        .zip(Release::ALL)
+        .filter(|(_, release)| is_wanted(release))
+        .map(|(place, release)| thread::spawn(move || compare(release, place * SEEDS_EACH)))
+        .collect();
+    let mut failed = false;
+    for release in releases {
+        match release.join() {
+            Ok(count) => failed |= !count.is_good(),
+            Err(_) => failed = true,
+        }
+    }
+    println!("sshd_logins: {:.0?}", begin.elapsed());
+    ExitCode::from(u8::from(failed))
+}
+
+/// All generated hosts of one release.
+fn compare(release: Release, first_seed: u64) -> Count {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let seeds = match number("RESCIND_LOGIN_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => first_seed..first_seed + number("RESCIND_LOGIN_CASES").unwrap_or(CASES),
+    };
+    let work =
+        std::env::temp_dir().join(format!("rescind-logins-{}-{release}", std::process::id()));
+    fs::create_dir_all(&work).unwrap();
+    let askpass = logins::write_askpass(&work);
+    let credentials = Credentials::make(&work);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let today = i64::try_from(now.as_secs() / 86_400).unwrap();
+
+    let mut stage = Stage::set(release);
+    let mut engine = Engine::open(stage.host().root()).unwrap();
+    let banner = stage.shell("ssh -V 2>&1");
+    let version = banner.parse().unwrap();
+    let (mut count, begin) = (Count::default(), Instant::now());
+    for seed in seeds.clone() {
+        let mut case = Case::generate(seed, &version, &credentials, today);
+        stage.become_host(&mut case);
+        count.configurations += 1;
+        if !judge::settings(&case, &mut stage, &mut engine, &version, &mut count) {
+            continue;
+        }
+        stage.serve();
+        let tried = logins::run_all(&case, &stage, &credentials, &askpass);
+        judge::logins(&case, &tried, &stage, &mut engine, &credentials, &mut count);
+    }
+    println!(
+        "{release}, {version}, seeds {}..{}: {count} in {:.0?}",
+        seeds.start,
+        seeds.end,
+        begin.elapsed()
+    );
+    let _ = fs::remove_dir_all(&work);
+    count
+}
