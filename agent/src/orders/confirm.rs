@@ -5,22 +5,27 @@
 //! account stack. A disagreement does not change the outcome, it is recorded beside it.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rescind_protocol::evidence::Confirmation;
 use rescind_protocol::name::AccountName;
 
+use crate::host::account::Account;
 use crate::host::expiry::DISABLED_DAY;
+use crate::paths::key_files;
+use crate::sshd::effective::Origin;
+use crate::sshd::printable::printable;
 use crate::sys::command::{NoAnswer, ask};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Asks whether the account is closed.
-pub fn closed(account: &AccountName, key_files: &[String]) -> Vec<Confirmation> {
+pub fn closed(account: &Account, key_files: &[PathBuf]) -> Vec<Confirmation> {
     vec![
-        name_service(account),
+        name_service(&account.name),
         sshd(account, key_files),
-        account_stack(account),
+        account_stack(&account.name),
     ]
 }
 
@@ -53,21 +58,29 @@ fn name_service(account: &AccountName) -> Confirmation {
 }
 
 /// `sshd -T`: the key files sshd itself would read, all of which were looked at.
-fn sshd(account: &AccountName, key_files: &[String]) -> Confirmation {
-    let connection = format!("user={account},host=localhost,addr=127.0.0.1");
+fn sshd(account: &Account, key_files: &[PathBuf]) -> Confirmation {
+    let connection = format!("user={},host=localhost,addr=127.0.0.1", account.name);
     opinion("sshd", &["-T", "-C", &connection], |status, stdout| {
         if status != Some(0) {
             return None;
         }
-        let stdout = String::from_utf8_lossy(stdout);
-        let line = stdout
-            .lines()
-            .find_map(|line| line.strip_prefix("authorizedkeysfile "))?;
-        let unseen = line
-            .split(' ')
-            .filter(|file| *file != "none" && !key_files.iter().any(|seen| seen.ends_with(*file)))
-            .count();
-        Some((unseen == 0, format!("authorizedkeysfile {line}")))
+        let lines = stdout.split(|byte| *byte == b'\n');
+        let line = lines
+            .filter_map(|line| line.strip_prefix(b"authorizedkeysfile "))
+            .next()?;
+        let answer = format!("authorizedkeysfile {}", printable(line));
+        Some((names_only(line, account, key_files), answer))
+    })
+}
+
+/// Whether all files that `sshd -T` names, with their tokens as they stand, are among these.
+fn names_only(line: &[u8], account: &Account, key_files: &[PathBuf]) -> bool {
+    line.split(|byte| *byte == b' ').all(|template| {
+        match key_files::expand(account, template, &Origin::Default) {
+            Ok(Some(file)) => key_files.contains(&file.path),
+            // No file, or a login that sshd drops.
+            Ok(None) | Err(_) => true,
+        }
     })
 }
 
@@ -102,5 +115,37 @@ fn opinion(
         tool,
         agrees,
         answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::account_state::tests::alice;
+
+    #[test]
+    fn what_sshd_names_is_compared_with_its_tokens_expanded() {
+        let looked_at = [
+            "/home/alice/.ssh/authorized_keys",
+            "/srv/keys/alice",
+            "/srv/by-uid/1000",
+        ]
+        .map(PathBuf::from);
+        for (line, same) in [
+            (".ssh/authorized_keys", true),
+            ("/srv/keys/%u %h/.ssh/authorized_keys", true),
+            ("/srv/by-uid/%U none", true),
+            ("none", true),
+            (".ssh/authorized_keys .ssh/authorized_keys2", false),
+            ("/srv/keys/%U", false),
+            // Not the end of a path that was looked at.
+            ("authorized_keys", false),
+        ] {
+            assert_eq!(
+                names_only(line.as_bytes(), &alice(), &looked_at),
+                same,
+                "{line}"
+            );
+        }
     }
 }

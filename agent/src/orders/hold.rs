@@ -18,7 +18,6 @@ use crate::orders::kept::Kept;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::reading::Reading;
 use crate::orders::{Engine, EngineError, conclude, confirm};
-use crate::sshd::printable::printable_path;
 use crate::store::Clock;
 
 /// Paths that one drift record names.
@@ -201,12 +200,9 @@ impl Engine {
                 continue;
             };
             let (files, _) = reading.key_files_in_force(&found);
-            let files: Vec<String> = files
-                .iter()
-                .map(|file| printable_path(&file.path))
-                .collect();
+            let files: Vec<PathBuf> = files.into_iter().map(|file| file.path).collect();
             drop(reading);
-            let answers = confirm::closed(&account, &files);
+            let answers = confirm::closed(&found, &files);
             self.store
                 .append_synced(&Event::Confirmed { order: id, answers }, None)?;
         }
