@@ -44,7 +44,6 @@ enum Command {
     Paths(local::Paths),
     Inventory(local::Inventory),
     Explain(explain::Explain),
-    Evidence(local::Evidence),
     Evidence(journal::Evidence),
     Apply(local::Apply),
     CheckConfig(check_config::Args),
