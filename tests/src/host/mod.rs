@@ -74,6 +74,34 @@ impl Host {
         }
     }
 
+    /// The main process of a service of its systemd, as this machine numbers it, once it runs.
+    #[track_caller]
+    pub fn main_process(&self, unit: &str) -> u32 {
+        let asked = format!("systemctl show --property MainPID --value {unit}");
+        let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let ours = namespace(&self.init_pid().to_string());
+        crate::command::wait_for(
+            &format!("{unit} on {}", self.name),
+            Duration::from_secs(30),
+            || {
+                let inside = self.run(&asked).ok().text();
+                let all = std::fs::read_dir("/proc").ok()?;
+                all.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+                    .filter(|pid| namespace(pid).is_some_and(|found| Some(found) == ours))
+                    .find(|pid| {
+                        // NSpid of proc(5): the ids in all namespaces, the innermost last.
+                        let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+                        let status = status.unwrap_or_default();
+                        let mut lines = status.lines();
+                        let ids = lines.find_map(|line| line.strip_prefix("NSpid:"));
+                        ids.and_then(|ids| ids.split_whitespace().last()) == Some(&*inside)
+                    })?
+                    .parse()
+                    .ok()
+            },
+        )
+    }
+
     /// Runs a shell command as root inside and waits for its end.
     #[track_caller]
     pub fn run(&self, command: &str) -> Ran {

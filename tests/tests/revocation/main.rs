@@ -1,7 +1,9 @@
 //! The main job on real hosts: an order is pushed, and what it says is true on the host.
 
 mod copies;
+mod crashes;
 mod delivery;
+mod knocking;
 mod refusals;
 mod release;
 mod stage;
