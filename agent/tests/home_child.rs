@@ -20,9 +20,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getegid, geteuid, mkfifo};
 use rescind_agent::home::{
-    Content, HomeChild, Ids, Kind, LinkTrouble, List, NotOwners, PATIENCE, READ_BYTES_MAX, Read,
-    Replace, Why,
+    Content, FileKind, HomeChild, Ids, LinkTrouble, List, NotOwners, PATIENCE, READ_BYTES_MAX,
+    Read, Replace, Why,
 };
+use rescind_agent::sys::xattr;
 
 const SOMEBODY: u32 = 54_321;
 
@@ -204,12 +205,12 @@ fn what_is_no_file_is_never_opened() {
     let socket = home.path.join("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let cases = [
-        (fifo, Kind::Fifo),
-        (socket, Kind::Socket),
-        (home.dir("directory"), Kind::Directory),
-        (home.link("zero", "/dev/zero"), Kind::CharDevice),
-        (home.link("tty", "/dev/tty"), Kind::CharDevice),
-        (home.link("to-directory", "directory"), Kind::Directory),
+        (fifo, FileKind::Fifo),
+        (socket, FileKind::Socket),
+        (home.dir("directory"), FileKind::Directory),
+        (home.link("zero", "/dev/zero"), FileKind::CharDevice),
+        (home.link("tty", "/dev/tty"), FileKind::CharDevice),
+        (home.link("to-directory", "directory"), FileKind::Directory),
     ];
     for (path, kind) in cases {
         let started = Instant::now();
@@ -354,7 +355,7 @@ fn links_lead_where_the_kernel_says() {
             }
             _ => assert_eq!(
                 home.read(&path),
-                Err(Why::NotRegular(Kind::Directory)),
+                Err(Why::NotRegular(FileKind::Directory)),
                 "{name}"
             ),
         }
@@ -458,12 +459,7 @@ fn a_replaced_file_keeps_all_but_its_content() {
     let home = Home::new();
     let path = home.file("keys", b"old\n");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    let name = c"user.note";
-    // SAFETY: both names are NUL-terminated, the value is readable for 5 bytes.
-    let set = unsafe {
-        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-        nix::libc::setxattr(path.as_ptr(), name.as_ptr(), c"value".as_ptr().cast(), 5, 0)
-    };
+    let set = xattr::set(fs::File::open(&path).unwrap(), c"user.note", b"value");
     let old = home.read(&path).unwrap();
     let mut child = child();
     let new = child
@@ -477,19 +473,44 @@ fn a_replaced_file_keeps_all_but_its_content() {
         (meta.uid(), meta.gid(), meta.mode() & 0o7777),
         (old.facts.uid, old.facts.gid, 0o640)
     );
-    if set == 0 {
-        let mut value = [0_u8; 16];
-        // SAFETY: as above, and the buffer is writable for 16 bytes.
-        let len = unsafe {
-            let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-            nix::libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), 16)
-        };
-        assert_eq!(&value[..usize::try_from(len).unwrap()], b"value");
+    if set.is_ok() {
+        let value = xattr::get(fs::File::open(&path).unwrap(), c"user.note").unwrap();
+        assert_eq!(value.as_deref(), Some(&b"value"[..]));
     }
     assert_eq!(home.names(), ["keys"]);
     // What was read just now is what the answer said.
     let again = home.read(&path).unwrap();
     assert!(again.facts.same_content(&new));
+}
+
+#[test]
+fn a_directorys_default_access_list_does_not_fall_on_a_replaced_file() {
+    let home = Home::new();
+    let path = home.file("keys", b"old\n");
+    // acl(5) as an attribute (linux/posix_acl_xattr.h): owner rw, another user rwx, mask rwx.
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in [
+        (1_u16, 6_u16, u32::MAX),
+        (2, 7, 12_345),
+        (4, 0, u32::MAX),
+        (16, 7, u32::MAX),
+        (32, 4, u32::MAX),
+    ] {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let dir = fs::File::open(&home.path).unwrap();
+    if xattr::set(&dir, c"system.posix_acl_default", &list).is_err() {
+        return; // the file system has no access lists
+    }
+    let old = home.read(&path).unwrap();
+    home.replace(&path, &old, b"new\n").unwrap();
+    let names = xattr::list(fs::File::open(&path).unwrap()).unwrap();
+    assert!(
+        !names.contains(&c"system.posix_acl_access".to_owned()),
+        "{names:?}"
+    );
 }
 
 #[test]

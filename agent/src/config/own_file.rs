@@ -1,13 +1,13 @@
 //! Files that only the administrator may have written, and their atomic replacement.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::sys::plain_file;
+use crate::sys::{durable, plain_file};
 
 /// The largest file of our own that is read: 256 KiB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -190,8 +190,7 @@ pub fn replace(
     owner: Option<(u32, u32)>,
 ) -> Result<(), FileError> {
     let temporary = write_beside(path, bytes, mode, owner)?;
-    fs::rename(&temporary, path).map_err(FileError::io("replace", path))?;
-    sync_dir_of(path)
+    durable::rename_synced(&temporary, path).map_err(FileError::io("replace", path))
 }
 
 /// Puts a file where there is none yet; `false` when one was there, which is left alone.
@@ -201,7 +200,9 @@ pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<bool, FileError> {
     let linked = fs::hard_link(&temporary, path);
     fs::remove_file(&temporary).map_err(FileError::io("remove", &temporary))?;
     match linked {
-        Ok(()) => sync_dir_of(path).map(|()| true),
+        Ok(()) => durable::sync_dir(path.parent().unwrap_or(Path::new(".")))
+            .map(|()| true)
+            .map_err(FileError::io("sync", path)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(FileError::io("write", path)(error)),
     }
@@ -242,16 +243,10 @@ fn write_beside(
     }
 }
 
-fn sync_dir_of(path: &Path) -> Result<(), FileError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(FileError::io("sync", dir))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::ids::effective_uid;
 
     fn dir(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("rescind-own-{name}-{}", std::process::id()));
@@ -264,7 +259,7 @@ mod tests {
     fn a_file_that_others_could_have_written_is_refused() {
         let dir = dir("modes");
         let path = dir.join("f");
-        let own = Owner::uid(plain_file::effective_uid());
+        let own = Owner::uid(effective_uid());
         let mut seen = Vec::new();
         for mode in [0o644, 0o600, 0o664, 0o646] {
             replace(&path, b"x", mode, None).unwrap();
@@ -291,7 +286,7 @@ mod tests {
         assert!(read_own(path, Owner::uid(0)).is_ok());
         // Root's file is believed whoever else is.
         assert!(read_own(path, Owner::uid(12345)).is_ok());
-        if plain_file::effective_uid() == 0 {
+        if effective_uid() == 0 {
             let dir = dir("owner");
             let path = dir.join("f");
             replace(&path, b"x", 0o644, Some((12345, 12345))).unwrap();

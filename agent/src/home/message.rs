@@ -8,9 +8,9 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
-use crate::sys::at::{FileTime, Stat};
+use crate::sys::fs::{FileStat, FileTime};
 
-pub use crate::sys::at::Kind;
+pub use crate::sys::fs::FileKind;
 pub use crate::sys::ids::Ids;
 
 /// The most reads in one message; the parent splits longer lists.
@@ -216,8 +216,8 @@ impl FileFacts {
     }
 }
 
-impl From<Stat> for FileFacts {
-    fn from(s: Stat) -> Self {
+impl From<FileStat> for FileFacts {
+    fn from(s: FileStat) -> Self {
         Self {
             uid: s.uid,
             gid: s.gid,
@@ -225,7 +225,7 @@ impl From<Stat> for FileFacts {
             nlink: s.nlink,
             size: s.size,
             dev: s.dev,
-            inode: s.inode,
+            inode: s.ino,
             mtime: s.mtime,
             ctime: s.ctime,
         }
@@ -265,7 +265,7 @@ pub struct Entry {
     pub name: Vec<u8>,
     /// What it is; a link is not followed.
     #[n(1)]
-    pub kind: Kind,
+    pub kind: FileKind,
     /// What stat(2) says of it.
     #[n(2)]
     pub facts: FileFacts,
@@ -289,8 +289,8 @@ pub enum Why {
     Missing,
     /// It is something else than a regular file.
     #[n(1)]
-    #[error("is not a regular file but {}", kind_in_words(.0))]
-    NotRegular(#[n(0)] Kind),
+    #[error("is not a regular file but {0}")]
+    NotRegular(#[n(0)] FileKind),
     /// A symbolic link on the way is not followed.
     #[n(2)]
     #[error("{0}")]
@@ -444,19 +444,6 @@ impl fmt::Display for Step {
             Self::Rename => "cannot rename the new file",
             Self::List => "cannot list",
         })
-    }
-}
-
-fn kind_in_words(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::File => "a regular file",
-        Kind::Directory => "a directory",
-        Kind::Link => "a symbolic link",
-        Kind::Fifo => "a FIFO",
-        Kind::Socket => "a socket",
-        Kind::CharDevice => "a character device",
-        Kind::BlockDevice => "a block device",
-        Kind::Other => "something unknown",
     }
 }
 

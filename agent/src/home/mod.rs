@@ -24,7 +24,7 @@ mod walk;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use message::{Content, DirFacts, Entry, FileBytes, FileFacts, Ids, Kind, Listing};
+pub use message::{Content, DirFacts, Entry, FileBytes, FileFacts, FileKind, Ids, Listing};
 pub use message::{LinkTrouble, List, NotOwners, Read, Replace, Step, Why};
 pub use parent::{HomeChild, HomeError, PATIENCE, READ_BYTES_MAX};
 

@@ -1,13 +1,14 @@
 //! A file's bytes, with the facts of it and of the way to it.
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::io;
 
 use zeroize::Zeroizing;
 
 use super::message::{Content, FileBytes, FileFacts, Read, Step, Why};
 use super::walk::{Place, Walk};
-use crate::sys::Errno;
-use crate::sys::at::{self, Kind, Stat};
+use crate::sys::fs::{self, FileKind, FileStat};
+use crate::sys::{Errno, errno};
 
 /// How often a file that changes while it is read is read again.
 const TRIES: usize = 4;
@@ -16,15 +17,15 @@ const TRIES: usize = 4;
 pub(super) fn read(walk: &Walk<'_>, request: &Read) -> Result<Content, Why> {
     for _ in 0..TRIES {
         let place = walk.find(&request.path, request.home.as_deref())?;
-        let Some((fd, stat)) = open(walk, &place)? else {
+        let Some((file, stat)) = open(walk, &place)? else {
             continue;
         };
         let before = FileFacts::from(stat);
         if before.size > request.max_bytes {
             return Err(Why::TooLarge(request.max_bytes));
         }
-        let bytes = read_whole(&fd, before.size, request.max_bytes)?;
-        let after = FileFacts::from(at::stat_open(&fd).map_err(|e| failed(Step::Read, e))?);
+        let bytes = read_whole(&file, before.size, request.max_bytes)?;
+        let after = FileFacts::from(fs::fstat(&file).map_err(|e| failed(Step::Read, e))?);
         if !after.same_content(&before) || bytes.len() as u64 != after.size {
             continue;
         }
@@ -44,26 +45,26 @@ pub(super) fn read(walk: &Walk<'_>, request: &Read) -> Result<Content, Why> {
 ///
 /// Only what stat(2) has called regular is opened at all: opening a FIFO wakes its writer, and
 /// opening a device may move it.
-pub(super) fn open(walk: &Walk<'_>, place: &Place<'_>) -> Result<Option<(OwnedFd, Stat)>, Why> {
-    if place.stat.kind != Kind::File {
+pub(super) fn open(walk: &Walk<'_>, place: &Place<'_>) -> Result<Option<(File, FileStat)>, Why> {
+    if place.stat.kind != FileKind::Regular {
         return Err(Why::NotRegular(place.stat.kind));
     }
-    let fd = match at::open_file(place.dir(), &place.name) {
-        Ok(fd) => fd,
+    let file = match fs::open_read(place.dir(), place.name()).map_err(errno) {
+        Ok(file) => file,
         // What has taken its place is a link, or a socket.
         Err(Errno::ELOOP | Errno::ENXIO) => return Ok(None),
         Err(Errno::EACCES | Errno::EPERM) => return Err(Why::Denied { uid: walk.uid }),
         Err(Errno::ENOENT) => return Err(Why::Missing),
         Err(errno) => return Err(failed(Step::Open, errno)),
     };
-    let stat = at::stat_open(&fd).map_err(|e| failed(Step::Open, e))?;
-    let same = (stat.kind, stat.dev, stat.inode) == (Kind::File, place.stat.dev, place.stat.inode);
-    Ok(same.then_some((fd, stat)))
+    let stat = fs::fstat(&file).map_err(|e| failed(Step::Open, e))?;
+    let same = stat.kind == FileKind::Regular && stat.same_file(&place.stat);
+    Ok(same.then_some((file, stat)))
 }
 
 /// Reads to the end, but not more than `max` bytes. `size` bytes are taken for the whole file: the
 /// caller asks afterwards whether that is still its size.
-fn read_whole(fd: &OwnedFd, size: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, Why> {
+fn read_whole(file: &File, size: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, Why> {
     // One more than there should be, so that a file that has grown shows it.
     let room = usize::try_from(size.min(max)).unwrap_or(0) + 1;
     let mut bytes = Zeroizing::new(vec![0; room]);
@@ -79,7 +80,7 @@ fn read_whole(fd: &OwnedFd, size: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, W
             longer[..len].copy_from_slice(&bytes);
             bytes = longer;
         }
-        match at::read(fd, &mut bytes[len..]) {
+        match fs::read(file, &mut bytes[len..]).map_err(errno) {
             Ok(0) => break,
             Ok(more) => {
                 len += more;
@@ -98,8 +99,8 @@ fn read_whole(fd: &OwnedFd, size: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, W
     Ok(bytes)
 }
 
-pub(super) fn failed(step: Step, errno: Errno) -> Why {
-    match errno {
+pub(super) fn failed(step: Step, error: impl Into<io::Error>) -> Why {
+    match errno(error.into()) {
         Errno::EROFS => Why::ReadOnly,
         errno => Why::Io {
             step,

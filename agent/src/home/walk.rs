@@ -5,11 +5,14 @@
 //! descriptor of a directory we came through, so the walk ends where some order of the user's
 //! own renames could have put it, with the user's own rights, and nowhere else.
 
+use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use super::message::{DirFacts, LinkTrouble, Step, Why};
-use crate::sys::Errno;
-use crate::sys::at::{self, Kind, Stat};
+use crate::sys::fs::{self, FileKind, FileStat};
+use crate::sys::{Errno, errno};
 
 /// PATH_MAX of linux/limits.h, with the NUL.
 const PATH_BYTES_MAX: usize = 4096;
@@ -41,17 +44,16 @@ pub(super) struct Walk<'a> {
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     way: Way<'a>,
-    /// The last component.
-    pub name: Vec<u8>,
+    name: Vec<u8>,
     /// What the name was when we came by; neither a link nor a directory.
-    pub stat: Stat,
+    pub stat: FileStat,
 }
 
 /// The directories we came through.
 #[derive(Debug)]
 struct Way<'a> {
     root: BorrowedFd<'a>,
-    root_stat: Stat,
+    root_stat: FileStat,
     below: Vec<Dir>,
     links: u32,
     home: Option<Home>,
@@ -60,7 +62,7 @@ struct Way<'a> {
 #[derive(Debug)]
 struct Dir {
     fd: OwnedFd,
-    stat: Stat,
+    stat: FileStat,
     name: Vec<u8>,
 }
 
@@ -68,8 +70,7 @@ struct Dir {
 #[derive(Debug, Clone, Copy)]
 struct Home {
     depth: usize,
-    dev: u64,
-    inode: u64,
+    stat: FileStat,
 }
 
 impl Way<'_> {
@@ -77,19 +78,24 @@ impl Way<'_> {
         self.below.last().map_or(self.root, |dir| dir.fd.as_fd())
     }
 
-    fn stat_at(&self, depth: usize) -> Option<Stat> {
+    fn stat_at(&self, depth: usize) -> Option<FileStat> {
         match depth {
             0 => Some(self.root_stat),
             _ => self.below.get(depth - 1).map(|dir| dir.stat),
         }
     }
 
-    fn here_stat(&self) -> Stat {
+    fn here_stat(&self) -> FileStat {
         self.below.last().map_or(self.root_stat, |dir| dir.stat)
     }
 }
 
 impl Place<'_> {
+    /// The last component.
+    pub fn name(&self) -> &OsStr {
+        OsStr::from_bytes(&self.name)
+    }
+
     /// The directory that holds the name.
     pub fn dir(&self) -> BorrowedFd<'_> {
         self.way.here()
@@ -102,7 +108,7 @@ impl Place<'_> {
 
     /// What the directories of the real path are, from the root down.
     pub fn dir_facts(&self) -> Vec<DirFacts> {
-        let facts = |stat: Stat| DirFacts {
+        let facts = |stat: FileStat| DirFacts {
             uid: stat.uid,
             gid: stat.gid,
             mode: stat.mode,
@@ -128,7 +134,7 @@ impl Place<'_> {
     pub fn home_at(&self) -> Option<u32> {
         let home = self.way.home?;
         let stat = self.way.stat_at(home.depth)?;
-        let same = (stat.dev, stat.inode) == (home.dev, home.inode);
+        let same = stat.same_file(&home.stat);
         same.then_some(u32::try_from(home.depth).ok()?)
     }
 }
@@ -142,22 +148,23 @@ impl<'a> Walk<'a> {
         let mut way = self.set_out(path, &mut ahead)?;
         loop {
             if way.home.is_none() && home_ahead == Some(ahead.len()) {
-                let Stat { dev, inode, .. } = way.here_stat();
+                let stat = way.here_stat();
                 let depth = way.below.len();
-                way.home = Some(Home { depth, dev, inode });
+                way.home = Some(Home { depth, stat });
             }
             let Some(name) = ahead.pop() else {
-                return Err(Why::NotRegular(Kind::Directory));
+                return Err(Why::NotRegular(FileKind::Directory));
             };
             if !ahead.is_empty() || name == b"." || name == b".." {
                 self.step(&mut way, name, &mut ahead)?;
                 continue;
             }
-            let stat = at::stat_name(way.here(), &name).map_err(|e| self.failed(e))?;
+            let stat =
+                fs::stat_at(way.here(), OsStr::from_bytes(&name)).map_err(|e| self.failed(e))?;
             match stat.kind {
-                Kind::Link => self.follow(&mut way, &name, &mut ahead)?,
-                Kind::Directory => return Err(Why::NotRegular(Kind::Directory)),
-                _ if way.links > 0 && at::is_procfs(way.here()) == Ok(true) => {
+                FileKind::Symlink => self.follow(&mut way, &name, &mut ahead)?,
+                FileKind::Directory => return Err(Why::NotRegular(FileKind::Directory)),
+                _ if way.links > 0 && matches!(fs::is_procfs(way.here()), Ok(true)) => {
                     return Err(Why::Links(LinkTrouble::Proc));
                 }
                 _ => return Ok(Place { way, name, stat }),
@@ -172,10 +179,10 @@ impl<'a> Walk<'a> {
         while let Some(name) = ahead.pop() {
             self.step(&mut way, name, &mut ahead)?;
         }
-        if way.links > 0 && at::is_procfs(way.here()) == Ok(true) {
+        if way.links > 0 && matches!(fs::is_procfs(way.here()), Ok(true)) {
             return Err(Why::Links(LinkTrouble::Proc));
         }
-        at::open_directory(way.here(), b".").map_err(|e| self.failed(e))
+        fs::open_dir(way.here(), ".").map_err(|e| self.failed(e))
     }
 
     fn set_out(&self, path: &[u8], ahead: &mut Vec<Vec<u8>>) -> Result<Way<'a>, Why> {
@@ -185,7 +192,7 @@ impl<'a> Walk<'a> {
         push_components(ahead, path);
         Ok(Way {
             root: self.root,
-            root_stat: at::stat_open(self.root).map_err(|e| self.failed(e))?,
+            root_stat: fs::fstat(self.root).map_err(|e| self.failed(e))?,
             below: Vec::new(),
             links: 0,
             home: None,
@@ -199,9 +206,9 @@ impl<'a> Walk<'a> {
             b".." => {
                 way.below.pop();
             }
-            _ => match at::step_into(way.here(), &name) {
+            _ => match fs::step_into(way.here(), OsStr::from_bytes(&name)).map_err(errno) {
                 Ok(fd) => {
-                    let stat = at::stat_open(&fd).map_err(|e| self.failed(e))?;
+                    let stat = fs::fstat(&fd).map_err(|e| self.failed(e))?;
                     way.below.push(Dir { fd, stat, name });
                 }
                 Err(Errno::ENOTDIR | Errno::ELOOP) => self.follow(way, &name, ahead)?,
@@ -213,12 +220,12 @@ impl<'a> Walk<'a> {
 
     /// Puts what a link says ahead, if it may be followed.
     fn follow(&self, way: &mut Way<'a>, name: &[u8], ahead: &mut Vec<Vec<u8>>) -> Result<(), Why> {
-        match at::is_procfs(way.here()) {
+        match fs::is_procfs(way.here()).map_err(errno) {
             Ok(true) => return Err(Why::Links(LinkTrouble::Proc)),
             Ok(false) | Err(Errno::EBADF) => {} // EBADF: O_PATH before Linux 3.12
             Err(errno) => return Err(self.failed(errno)),
         }
-        let text = match at::read_link(way.here(), name) {
+        let text = match fs::read_link(way.here(), OsStr::from_bytes(name)).map_err(errno) {
             Ok(text) => text,
             Err(Errno::EINVAL) => return Err(Why::Missing), // a file where a directory should be
             Err(errno) => return Err(self.failed(errno)),
@@ -231,21 +238,21 @@ impl<'a> Walk<'a> {
         if self.trust == Trust::OnlyRoot && (here.uid != 0 || here.mode & 0o022 != 0) {
             return Err(Why::Links(LinkTrouble::Untrusted));
         }
-        if text.first() == Some(&b'/') {
+        if text.as_bytes().first() == Some(&b'/') {
             way.below.clear();
         }
         match text.is_empty() {
             true => Err(Why::Missing),
             false => {
-                push_components(ahead, &text);
+                push_components(ahead, text.as_bytes());
                 Ok(())
             }
         }
     }
 
     /// An error of the way, in words.
-    pub fn failed(&self, errno: Errno) -> Why {
-        match errno {
+    pub fn failed(&self, error: impl Into<io::Error>) -> Why {
+        match errno(error.into()) {
             Errno::ENOENT | Errno::ENOTDIR => Why::Missing,
             Errno::EACCES | Errno::EPERM => Why::Denied { uid: self.uid },
             Errno::ENAMETOOLONG => Why::PathTooLong,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::walk::{self, Located};
 use crate::sys::fs::{self, FileKind, FileStat};
+use crate::sys::{Errno, errno, ids};
 
 /// The root directory of one host.
 #[derive(Debug)]
@@ -187,7 +188,7 @@ impl HostRoot {
             dir,
             path: path.to_owned(),
             live: stat.same_file(&slash.map_err(failed)?),
-            also_trusted: (fs::effective_uid() != 0).then_some(stat.uid),
+            also_trusted: (ids::effective_uid() != 0).then_some(stat.uid),
         })
     }
 
@@ -217,10 +218,10 @@ impl HostRoot {
             if stat.kind != FileKind::Regular {
                 return Err(not_regular(path, stat.kind));
             }
-            let file = match fs::open_read(&found.dir, &found.name) {
+            let file = match fs::open_read(&found.dir, &found.name).map_err(errno) {
                 // Replaced since it was located: a link stands there now, or nothing.
-                Err(error) if is_gone(&error) => continue,
-                file => file.map_err(|source| failed(path, source))?,
+                Err(Errno::ENOENT | Errno::ELOOP) => continue,
+                file => file.map_err(|source| failed(path, source.into()))?,
             };
             let before = fs::fstat(&file).map_err(|source| failed(path, source))?;
             if !before.same_file(&stat) {
@@ -268,13 +269,13 @@ impl HostRoot {
     /// The names in a directory, sorted by their bytes, if there are at most `max_entries`.
     pub fn read_dir(&self, path: &Path, max_entries: usize) -> Result<Vec<OsString>, ReadError> {
         let (dir, _) = self.open_dir(path)?;
-        let mut names = fs::list(dir, max_entries).map_err(|source| match source.kind() {
-            io::ErrorKind::FileTooLarge => ReadError::TooMany {
+        let (mut names, more) = fs::names(dir, max_entries).map_err(|e| failed(path, e))?;
+        if more {
+            return Err(ReadError::TooMany {
                 path: path.to_owned(),
                 max_entries,
-            },
-            _ => failed(path, source),
-        })?;
+            });
+        }
         names.sort_unstable();
         Ok(names)
     }
@@ -287,7 +288,7 @@ impl HostRoot {
             return Err(not_regular(path, stat.kind));
         }
         let dir = fs::open_handle(&found.dir, &found.name)
-            .and_then(fs::open_dir)
+            .and_then(|handle| fs::open_dir(handle, "."))
             .map_err(|source| failed(path, source))?;
         Ok((dir, found.path))
     }
@@ -333,14 +334,6 @@ const ROOM_TO_GROW: usize = 4096;
 fn content_stood_still(before: &FileStat, after: &FileStat, read: usize) -> bool {
     before.mtime == after.mtime && before.size == after.size && after.size == read as u64
 }
-
-/// `ENOENT`, or `ELOOP` from `O_NOFOLLOW`.
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ELOOP)
-}
-
-/// errno(3)'s number on every Linux that Rescind is built for.
-const ELOOP: i32 = 40;
 
 fn missing(path: &Path) -> ReadError {
     ReadError::Missing {

@@ -119,7 +119,7 @@ impl Target {
         };
         let target = Self {
             path: found.path,
-            dir: fs::open_dir(&found.dir).map_err(failed)?,
+            dir: fs::open_dir(&found.dir, ".").map_err(failed)?,
             file: fs::open_read(&found.dir, &found.name).map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => ReplaceError::Changed {
                     path: path.to_owned(),
@@ -232,7 +232,7 @@ impl Temp {
             }
         })?;
         if (own.uid, own.gid) != (like.uid, like.gid) {
-            fs::fchown(&temp.file, like.uid, like.gid).map_err(failed)?;
+            fs::fchown(&temp.file, Some(like.uid), Some(like.gid)).map_err(failed)?;
         }
         fs::fchmod(&temp.file, like.mode).map_err(failed)?;
         (&temp.file).write_all(content).map_err(failed)?;

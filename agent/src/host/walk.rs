@@ -109,7 +109,7 @@ impl Walk<'_> {
         if !self.root.trusts(stat.uid) {
             return Err(self.untrusted(self.path_of(Some(name)), Distrust::Owner(stat.uid)));
         }
-        let target = PathBuf::from(self.io(fs::read_link(link))?);
+        let target = PathBuf::from(self.io(fs::read_link(link, OsStr::new("")))?);
         if target.is_absolute() {
             self.entered.clear();
         }

@@ -26,7 +26,7 @@ use super::words::printable;
 use crate::config::{
     FileError, LinkUser, LinkUserError, ServerAddress, Trust, TrustError, layout, make_dir, os_name,
 };
-use crate::sys::plain_file::effective_uid;
+use crate::sys::ids::effective_uid;
 
 /// How long the control plane may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);

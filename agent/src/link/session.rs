@@ -21,8 +21,8 @@ use super::renewal::Renewal;
 use super::sandbox::{self, FileWall, SandboxError};
 use super::tls;
 use crate::config::{LinkSettings, LinkUser, LinkUserError, ServerAddress, Trust, layout};
+use crate::sys::ids::effective_uid;
 use crate::sys::memory::Code;
-use crate::sys::plain_file::effective_uid;
 use crate::sys::sandbox::become_user;
 use crate::sys::service::notify;
 

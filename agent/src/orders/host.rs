@@ -1,7 +1,6 @@
 //! The host as the orders see it: read afresh, changed step by step.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,7 +29,6 @@ use crate::sshd::authorized_keys::{self, KeyFile};
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
 /// The child that works in homes is let go after this long without work.
 const CHILD_IDLE: Duration = Duration::from_secs(10);
-const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 
 /// Why the host could not be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -258,18 +256,6 @@ impl Host {
         }
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
         id.map_or_else(|_| String::new(), |id| id.trim().to_owned())
-    }
-
-    /// `PRETTY_NAME` of os-release(5), or `Linux`.
-    pub fn os_name(&self) -> String {
-        let files = OS_RELEASE.iter();
-        let mut texts = files.filter_map(|path| self.root.read(Path::new(path), 1 << 16).ok());
-        let name = texts.find_map(|file| {
-            let text = String::from_utf8_lossy(&file.bytes).into_owned();
-            let line = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME="))?;
-            Some(line.trim_matches('"').to_owned())
-        });
-        name.unwrap_or_else(|| "Linux".into())
     }
 }
 

@@ -46,7 +46,7 @@ use rescind_protocol::message::{Disposition, Hello, OrderAck};
 use rescind_protocol::name::{AccountName, Digest, OrderId, UnixMillis};
 use rescind_protocol::order::SignedOrder;
 
-use crate::config::{Config, Trust, layout};
+use crate::config::{Config, Trust, layout, os_name};
 use crate::host::root::HostRoot;
 use crate::orders::accept::{Judgement, Rejection, Seen, Trusted};
 use crate::orders::host::Host;
@@ -306,7 +306,7 @@ impl Engine {
             order_cursor: state.order_cursor(),
             standing: state.standing_digest(),
             boot_id: self.host.boot_id(),
-            os: self.host.os_name(),
+            os: os_name(self.host.root().path()),
             now: self.clock.wall(),
         })
     }

@@ -1,13 +1,14 @@
 //! The processes of the host, in one pass over /proc (proc(5)).
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::sys::Errno;
-use crate::sys::at;
 use crate::sys::process::ProcessId;
+use crate::sys::{Errno, errno, fs};
 
 /// The most of any file of /proc/PID that is read.
 const FILE_BYTES_MAX: usize = 16 << 10;
@@ -167,9 +168,10 @@ impl Proc {
     }
 
     fn pids(&self) -> Result<Vec<ProcessId>, Errno> {
-        let dir = at::open_directory(&self.0, b".")?;
-        let (names, _) = at::names(dir, PROCESSES_MAX)?;
-        Ok(names.iter().filter_map(|name| number(name)).collect())
+        let dir = fs::open_dir(&self.0, ".").map_err(errno)?;
+        let (names, _) = fs::names(dir, PROCESSES_MAX).map_err(errno)?;
+        let names = names.iter().map(|name| name.as_bytes());
+        Ok(names.filter_map(number).collect())
     }
 
     /// One process, as it is now; `None` when there is none with this pid.
@@ -245,15 +247,17 @@ impl Proc {
             file: "task",
             errno,
         };
-        let names = at::open_directory(&self.0, format!("{pid}/task").as_bytes())
-            .and_then(|dir| at::names(dir, THREADS_MAX));
+        let names = fs::open_dir(&self.0, format!("{pid}/task"))
+            .and_then(|dir| fs::names(dir, THREADS_MAX))
+            .map_err(errno);
         let names = match names {
             Ok((names, _)) => names,
             Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
             Err(errno) => return Err(gap(errno)),
         };
         let mut state = None;
-        for thread in names.iter().filter_map(|name| number::<ProcessId>(name)) {
+        let threads = names.iter().map(|name| name.as_bytes());
+        for thread in threads.filter_map(number::<ProcessId>) {
             let file = format!("{pid}/task/{thread}/stat");
             let Some(bytes) = read_file(&self.0, &file, buffer).map_err(gap)? else {
                 continue;
@@ -287,14 +291,14 @@ fn read_file<'b>(
     path: &str,
     buffer: &'b mut [u8],
 ) -> Result<Option<&'b [u8]>, Errno> {
-    let fd = match at::open_file(proc, path.as_bytes()) {
-        Ok(fd) => fd,
+    let file = match fs::open_read(proc, OsStr::new(path)).map_err(errno) {
+        Ok(file) => file,
         Err(Errno::ENOENT | Errno::ESRCH) => return Ok(None),
         Err(errno) => return Err(errno),
     };
     let mut len = 0;
     while len < buffer.len() {
-        match at::read(&fd, &mut buffer[len..]) {
+        match fs::read(&file, &mut buffer[len..]).map_err(errno) {
             Ok(0) => break,
             Ok(more) => len += more,
             Err(Errno::EINTR) => {}

@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, fallocate, fcntl};
 use nix::libc;
 
+use super::ids::effective_uid;
+
 /// Sets aside the disk space of a file's first `bytes` bytes and makes it at least that long; what
 /// was not written reads as zeros. `Ok(false)` where the file system cannot (fallocate(2)).
 pub fn preallocate(file: &File, bytes: u64) -> io::Result<bool> {
@@ -57,7 +59,7 @@ pub fn lock_for_process(file: &File) -> io::Result<bool> {
 
 /// Whether a file belongs to the user this process acts as.
 pub fn belongs_to_us(found: &Metadata) -> bool {
-    found.uid() == nix::unistd::geteuid().as_raw()
+    found.uid() == effective_uid()
 }
 
 /// Whether an error says that the disk, or a quota, is full.

@@ -1,8 +1,8 @@
 //! Files and directories by descriptor.
 //!
-//! Names are opened relative to an open directory and never through a symbolic link, so that what
-//! was checked is what is used. Nothing here is newer than Linux 3.10: no openat2(2), no
-//! renameat2(2).
+//! Names are opened relative to an open directory, one at a time and never through a symbolic
+//! link, so that what was checked is what is used. Nothing here is newer than Linux 3.10: no
+//! openat2(2), no renameat2(2).
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,23 +13,42 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::fcntl::{self, AT_FDCWD, AtFlags, OFlag};
 use nix::libc;
 use nix::sys::stat::{self, Mode};
+use nix::sys::statfs;
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 
+use super::Errno;
+
 /// What kind of thing a name stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
 pub enum FileKind {
     /// A regular file.
+    #[n(0)]
     Regular,
     /// A directory.
+    #[n(1)]
     Directory,
     /// A symbolic link.
+    #[n(2)]
     Symlink,
-    /// A FIFO, a socket or a device.
-    Special,
+    /// A FIFO.
+    #[n(3)]
+    Fifo,
+    /// A socket.
+    #[n(4)]
+    Socket,
+    /// A character device.
+    #[n(5)]
+    CharDevice,
+    /// A block device.
+    #[n(6)]
+    BlockDevice,
+    /// A kind this program does not know.
+    #[n(7)]
+    Other,
 }
 
 impl fmt::Display for FileKind {
@@ -38,10 +57,17 @@ impl fmt::Display for FileKind {
             Self::Regular => "a regular file",
             Self::Directory => "a directory",
             Self::Symlink => "a symbolic link",
-            Self::Special => "a FIFO, socket or device",
+            Self::Fifo => "a FIFO",
+            Self::Socket => "a socket",
+            Self::CharDevice => "a character device",
+            Self::BlockDevice => "a block device",
+            Self::Other => "something unknown",
         })
     }
 }
+
+/// An instant of a file system: seconds since 1970 and nanoseconds.
+pub type FileTime = (i64, i64);
 
 /// What stat(2) says of a file, as far as anybody here asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +88,10 @@ pub struct FileStat {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
-    /// Last change of content: seconds since 1970 and nanoseconds.
-    pub mtime: (i64, i64),
-    /// Last change of content, owner, mode, names or attributes: seconds since 1970, nanoseconds.
-    pub ctime: (i64, i64),
+    /// Last change of content.
+    pub mtime: FileTime,
+    /// Last change of content, owner, mode, names or attributes; cannot be set back by a user.
+    pub ctime: FileTime,
 }
 
 impl FileStat {
@@ -83,7 +109,11 @@ impl From<stat::FileStat> for FileStat {
             libc::S_IFREG => FileKind::Regular,
             libc::S_IFDIR => FileKind::Directory,
             libc::S_IFLNK => FileKind::Symlink,
-            _ => FileKind::Special,
+            libc::S_IFIFO => FileKind::Fifo,
+            libc::S_IFSOCK => FileKind::Socket,
+            libc::S_IFCHR => FileKind::CharDevice,
+            libc::S_IFBLK => FileKind::BlockDevice,
+            _ => FileKind::Other,
         };
         Self {
             kind,
@@ -104,50 +134,61 @@ impl From<stat::FileStat> for FileStat {
 /// Opens a directory for listing and fsync, following links: for paths that an administrator gave.
 pub fn open_root_dir(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(AT_FDCWD, path, flags, Mode::empty())?)
+    Ok(fcntl::openat(AT_FDCWD, path, flags, Mode::empty())?)
 }
 
 /// Opens a name in a directory as a mere handle (`O_PATH`): nothing is read, no device wakes up,
 /// and of a symbolic link it is the link itself that is held.
 pub fn open_handle(dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(dir, name, flags, Mode::empty())?)
+    Ok(fcntl::openat(dir, name, flags, Mode::empty())?)
 }
 
-/// Opens a name in a directory for reading: never a link, never blocking on a FIFO, never taking
-/// a terminal. The caller checks what was opened.
+/// Opens a directory as a mere handle, to walk on from; `ENOTDIR` when it is a link.
+pub fn step_into(dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(fcntl::openat(dir, name, flags, Mode::empty())?)
+}
+
+/// Opens a directory (`.`: `dir` itself, also where that is a mere handle) for listing and fsync.
+pub fn open_dir(dir: impl AsFd, name: impl AsRef<OsStr>) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(fcntl::openat(dir, name.as_ref(), flags, Mode::empty())?)
+}
+
+/// Opens a name in a directory for reading: never a link, not waiting for a FIFO's writer or a
+/// lease, never taking a terminal. The caller checks what was opened.
 pub fn open_read(dir: impl AsFd, name: &OsStr) -> io::Result<File> {
     let flags = OFlag::O_RDONLY
         | OFlag::O_NONBLOCK
         | OFlag::O_NOFOLLOW
         | OFlag::O_NOCTTY
         | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(dir, name, flags, Mode::empty())?.into())
+    Ok(fcntl::openat(dir, name, flags, Mode::empty())?.into())
 }
 
-/// Opens the directory of a handle for listing and fsync.
-pub fn open_dir(handle: impl AsFd) -> io::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(handle, ".", flags, Mode::empty())?)
-}
-
-/// Makes a new file, for reading and writing, that did not exist before.
+/// Makes a new file, for reading and writing, that did not exist before in any form.
 pub fn create_new(dir: impl AsFd, name: &OsStr, mode: u32) -> io::Result<File> {
-    let flags =
-        OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(dir, name, flags, mode_bits(mode))?.into())
+    let flags = OFlag::O_RDWR
+        | OFlag::O_CREAT
+        | OFlag::O_EXCL
+        | OFlag::O_NOFOLLOW
+        | OFlag::O_NOCTTY
+        | OFlag::O_CLOEXEC;
+    Ok(fcntl::openat(dir, name, flags, mode_bits(mode))?.into())
 }
 
 /// Opens a lock file for writing, making it where it is missing; what it holds stays.
 pub fn open_or_create(dir: impl AsFd, name: &OsStr, mode: u32) -> io::Result<File> {
     let flags =
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    Ok(nix::fcntl::openat(dir, name, flags, mode_bits(mode))?.into())
+    Ok(fcntl::openat(dir, name, flags, mode_bits(mode))?.into())
 }
 
-/// The text of the symbolic link that a handle holds.
-pub fn read_link(handle: impl AsFd) -> io::Result<OsString> {
-    Ok(nix::fcntl::readlinkat(handle, "")?)
+/// The text of the symbolic link of that name, or of the one that `dir` is a handle on where the
+/// name is empty; `EINVAL` when it is none.
+pub fn read_link(dir: impl AsFd, name: &OsStr) -> io::Result<OsString> {
+    Ok(fcntl::readlinkat(dir, name)?)
 }
 
 /// What an open file or handle is.
@@ -160,9 +201,9 @@ pub fn stat_at(dir: impl AsFd, name: &OsStr) -> io::Result<FileStat> {
     Ok(stat::fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?.into())
 }
 
-/// The names in a directory without `.` and `..`, in the order of the file system; an error of
-/// the kind `FileTooLarge` when there are more than `max`.
-pub fn list(dir: OwnedFd, max: usize) -> io::Result<Vec<OsString>> {
+/// The names in an open directory (which is consumed) without `.` and `..`, in the order of the
+/// file system, at most `max`; the flag says that there are more.
+pub fn names(dir: OwnedFd, max: usize) -> io::Result<(Vec<OsString>, bool)> {
     let mut names = Vec::new();
     for entry in Dir::from_fd(dir)?.iter() {
         let entry = entry?;
@@ -171,11 +212,22 @@ pub fn list(dir: OwnedFd, max: usize) -> io::Result<Vec<OsString>> {
             continue;
         }
         if names.len() == max {
-            return Err(io::ErrorKind::FileTooLarge.into());
+            return Ok((names, true));
         }
         names.push(OsStr::from_bytes(name).to_owned());
     }
-    Ok(names)
+    Ok((names, false))
+}
+
+/// Reads some bytes; 0 at the end.
+pub fn read(fd: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    Ok(unistd::read(fd, into)?)
+}
+
+/// Whether an open directory is on procfs, whose names are not files: its links lead to what a
+/// process has open, without any walk. Unknown (before Linux 3.12, for `O_PATH`) is an error.
+pub fn is_procfs(fd: impl AsFd) -> io::Result<bool> {
+    Ok(statfs::fstatfs(fd)?.filesystem_type() == statfs::PROC_SUPER_MAGIC)
 }
 
 /// Waits until content and attributes of a file, or the names in a directory, are on disk.
@@ -186,12 +238,12 @@ pub fn fsync(fd: impl AsFd) -> io::Result<()> {
     Ok(unistd::fsync(fd)?)
 }
 
-/// Gives a file to an owner and a group.
-pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+/// Gives a file to an owner and a group; `None` leaves one as it is.
+pub fn fchown(fd: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
     Ok(unistd::fchown(
         fd,
-        Some(Uid::from_raw(uid)),
-        Some(Gid::from_raw(gid)),
+        uid.map(Uid::from_raw),
+        gid.map(Gid::from_raw),
     )?)
 }
 
@@ -202,7 +254,7 @@ pub fn fchmod(fd: impl AsFd, mode: u32) -> io::Result<()> {
 
 /// Gives a file another name in the same directory, at once, in the place of what had it before.
 pub fn rename_in(dir: impl AsFd, from: &OsStr, to: &OsStr) -> io::Result<()> {
-    Ok(nix::fcntl::renameat(dir.as_fd(), from, dir.as_fd(), to)?)
+    Ok(fcntl::renameat(dir.as_fd(), from, dir.as_fd(), to)?)
 }
 
 /// Gives a file one more name in the same directory; fails where that name is taken.
@@ -259,11 +311,6 @@ pub fn guarded(fd: impl AsFd) -> io::Result<Option<Guarded>> {
         Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// The user this process acts as.
-pub fn effective_uid() -> u32 {
-    unistd::geteuid().as_raw()
 }
 
 fn mode_bits(mode: u32) -> Mode {

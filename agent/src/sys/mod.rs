@@ -2,8 +2,6 @@
 //!
 //! Everything here says what the kernel said and decides nothing.
 
-/// File calls relative to an open directory, for walking paths that others may change meanwhile.
-pub mod at;
 /// Files and directories by descriptor: opened one component at a time, checked, renamed, synced.
 pub mod fs;
 /// Becoming another user: for a moment (effective ids) or for good.
@@ -16,6 +14,13 @@ pub mod process;
 pub mod xattr;
 
 pub use nix::errno::Errno;
+
+/// The number of an error that came from the system; of any other, `UnknownErrno`.
+pub fn errno(error: std::io::Error) -> Errno {
+    error
+        .raw_os_error()
+        .map_or(Errno::UnknownErrno, Errno::from_raw)
+}
 
 /// Giving memory back that only starting needed.
 pub mod memory;

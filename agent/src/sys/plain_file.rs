@@ -20,11 +20,6 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The effective user id of this process.
-pub fn effective_uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,13 +61,14 @@ pub fn remove(fd: impl AsFd, name: &CStr) -> io::Result<()> {
 
 /// Gives `to` exactly the attributes that `from` has; on failure says which one it was.
 ///
-/// Left out are the kernel's own seals over the content (`security.ima`, `security.evm`): a copy
-/// would be wrong for new content, and the kernel makes its own.
+/// Left out is what belongs to the old content and not to the file: the kernel's own seals over it
+/// (`security.ima`, `security.evm`) and the capabilities of a program. What `to` has already, a
+/// label from its directory for instance, is not set again: its user might not be allowed to.
 pub fn copy(from: impl AsFd, to: impl AsFd) -> Result<(), (CString, io::Error)> {
     let all = |error| (c"*".to_owned(), error);
     let wanted = list(&from).map_err(all)?;
     let present = list(&to).map_err(all)?;
-    for name in wanted.iter().filter(|name| !is_seal(name)) {
+    for name in wanted.iter().filter(|name| !is_of_content(name)) {
         let copy_one = || match get(&from, name)? {
             Some(value) if get(&to, name)?.as_ref() != Some(&value) => set(&to, name, &value),
             _ => Ok(()),
@@ -83,8 +84,11 @@ pub fn copy(from: impl AsFd, to: impl AsFd) -> Result<(), (CString, io::Error)> 
     Ok(())
 }
 
-fn is_seal(name: &CStr) -> bool {
-    matches!(name.to_bytes(), b"security.ima" | b"security.evm")
+fn is_of_content(name: &CStr) -> bool {
+    matches!(
+        name.to_bytes(),
+        b"security.ima" | b"security.evm" | b"security.capability"
+    )
 }
 
 /// Calls until the answer fits: first with room for most, then with what the kernel asks for.

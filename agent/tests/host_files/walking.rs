@@ -103,8 +103,8 @@ fn only_regular_files_of_a_sane_size_are_read() {
     host.write("/large", &"x".repeat(1001), 0o600);
     host.write("/fits", &"x".repeat(1000), 0o600);
     host.write("/empty", "", 0o600);
-    assert_eq!(read(&host, "/socket"), Err("Special".into()));
-    assert_eq!(read(&host, "/fifo"), Err("Special".into()));
+    assert_eq!(read(&host, "/socket"), Err("Socket".into()));
+    assert_eq!(read(&host, "/fifo"), Err("Fifo".into()));
     assert_eq!(read(&host, "/large"), Err("too large".into()));
     assert_eq!(read(&host, "/fits").unwrap().len(), 1000 + "/fits: ".len());
     assert_eq!(read(&host, "/empty"), Ok("/empty: ".into()));
