@@ -46,6 +46,12 @@ impl ControlPlane {
     /// Starts one with nothing in it and waits until it answers its operator.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same with further lines of control.toml.
+    #[track_caller]
+    pub fn start_with(settings: &str) -> Self {
         let dir = private_dir("control");
         let port = free_port();
         let config = format!(
@@ -53,7 +59,7 @@ impl ControlPlane {
              socket = \"{dir}/operator.sock\"\n\
              listen = \"0.0.0.0:{port}\"\n\
              operator_listen = \"127.0.0.1:{}\"\n\
-             names = [\"{CONTROL_NAME}\"]\n",
+             names = [\"{CONTROL_NAME}\"]\n{settings}",
             free_port(),
             dir = dir.display(),
         );
