@@ -15,8 +15,8 @@ use super::shadow::{Shadow, ShadowEntry};
 
 /// The accounts of passwd(5), with what shadow(5) and group(5) add.
 ///
-/// Files are read whole and understood when asked: one account of ten thousand costs a scan of
-/// three buffers, all of them one pass with an index. No lock is taken: what is read here is for
+/// Files are read whole and understood when asked: one account of ten thousand costs a search
+/// through three buffers, all of them one pass with an index. No lock is taken: what is read here is for
 /// judging; who wants to change a file reads it again under its lock.
 #[derive(Debug)]
 pub struct Accounts {
@@ -95,7 +95,7 @@ impl Accounts {
 
     /// Every account of a uid: each is that user to the kernel, whatever its name.
     pub fn by_uid(&self, uid: u32) -> Vec<Account> {
-        let entries = self.passwd.entries().filter(|entry| entry.uid == uid);
+        let entries = self.passwd.of_uid(uid);
         entries.filter_map(|entry| self.scan_for(&entry)).collect()
     }
 
@@ -161,15 +161,18 @@ impl Accounts {
         gaps
     }
 
-    /// Builds one account by scanning the other files.
-    fn scan_for(&self, entry: &PasswdEntry<'_>) -> Option<Account> {
+    /// Builds one account by searching the other files.
+    fn scan_for<'a>(&'a self, entry: &PasswdEntry<'a>) -> Option<Account> {
         let shadow = self.shadow.as_ref().ok();
-        let groups = || self.group.iter().flat_map(Group::entries);
+        let groups = self.group.as_ref();
+        let name = entry.name;
         self.account(
             entry,
-            shadow.and_then(|shadow| shadow.named(entry.name).next()),
-            groups().find(|group| group.gid == entry.gid),
-            groups().filter(|group| group.members().any(|member| member == entry.name)),
+            shadow.and_then(|shadow| shadow.named(name).next()),
+            groups
+                .ok()
+                .and_then(|groups| groups.of_gid(entry.gid).next()),
+            groups.iter().flat_map(|groups| groups.with_member(name)),
         )
     }
 
@@ -356,6 +359,20 @@ mod tests {
                 "{account:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_uid_and_a_gid_are_found_however_they_are_written() {
+        let accounts = load(
+            "a:x:1000:7:::\nb:x:0001000:7:::\nc:x: +1000:7:::\nd:x:11000:7:::\ne:x:7:1000:::\n",
+            None,
+            Some("g:x:1000:a\nh:x:07\ni:x:10007:ab,a,\n"),
+        );
+        let names = |accounts: Vec<Account>| -> Vec<String> {
+            accounts.iter().map(|a| a.name.to_string()).collect()
+        };
+        assert_eq!(names(accounts.by_uid(1000)), ["a", "b", "c"]);
+        assert_eq!(groups_of(&accounts.by_uid(1000)[0]), "h=7 g=1000 i=10007");
     }
 
     #[test]

@@ -46,6 +46,24 @@ impl Group {
             .filter_map(|(index, line)| entry(index, line))
     }
 
+    /// The groups of one gid.
+    pub fn of_gid(&self, gid: u32) -> impl Iterator<Item = GroupEntry<'_>> {
+        // However it is written, with blanks, a `+` or zeros before it, these bytes are in it.
+        self.holding(gid.to_string().as_bytes())
+            .filter(move |group| group.gid == gid)
+    }
+
+    /// The groups among whose members a name is.
+    pub fn with_member<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = GroupEntry<'a>> {
+        self.holding(name)
+            .filter(move |group| group.members().any(|member| member == name))
+    }
+
+    fn holding<'a>(&'a self, bytes: &[u8]) -> impl Iterator<Item = GroupEntry<'a>> + use<'a> {
+        let candidates = self.lines.containing(bytes);
+        candidates.filter_map(|index| entry(index, self.lines.line(index)))
+    }
+
     /// Lines that should be groups and are not.
     pub fn unparsed(&self) -> impl Iterator<Item = Unparsed> {
         self.lines
