@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::home::{Content, DirFacts, HomeChild, HomeError, Ids, Kind, LinkTrouble, Read, Why};
+use crate::home::{Content, DirFacts, FileKind, HomeChild, HomeError, Ids, LinkTrouble, Read, Why};
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::root::HostRoot;
@@ -155,7 +155,7 @@ fn problem(error: HomeError) -> ReadProblem {
     match error.why {
         Why::Missing => ReadProblem::Missing,
         Why::Denied { .. } => ReadProblem::Denied,
-        Why::NotRegular(Kind::Directory) => ReadProblem::Directory,
+        Why::NotRegular(FileKind::Directory) => ReadProblem::Directory,
         Why::NotRegular(_) => ReadProblem::NotRegular,
         // The kernel gives up as we do.
         Why::Links(LinkTrouble::TooMany) => ReadProblem::TooManyLinks,
