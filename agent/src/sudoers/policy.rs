@@ -286,14 +286,17 @@ impl<'a> Policy<'a> {
         } else {
             PasswordOf::Own
         };
+        let name = show(&target.name);
         let asked = match (nopasswd, password_of) {
-            (true, _) => "without a password",
-            (false, PasswordOf::Own) => "with its own password",
-            (false, PasswordOf::Root) => "with root's password",
-            (false, PasswordOf::Target) => "with the other account's password",
-            (false, PasswordOf::RunasDefault) => "with the default runas user's password",
+            (true, _) => "without a password".to_owned(),
+            (false, PasswordOf::Own) => "with its own password".to_owned(),
+            (false, PasswordOf::Root) => "with root's password".to_owned(),
+            (false, PasswordOf::Target) => format!("with {name}'s password"),
+            (false, PasswordOf::RunasDefault) => {
+                "with the default runas user's password".to_owned()
+            }
         };
-        let reason = format!("may run {what} as {}, {asked}", show(&target.name));
+        let reason = format!("may run {what} as {name}, {asked}");
         Way {
             source: self.source(rule.span),
             reason,
