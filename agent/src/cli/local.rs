@@ -37,7 +37,7 @@ impl Where {
     }
 }
 
-/// How the agent is doing: running, enrolled, orders in force, evidence
+/// What the agent knows: whether the host is enrolled, orders in force, evidence
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rescind-agent status --json")]
 pub struct Status {

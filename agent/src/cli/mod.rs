@@ -29,6 +29,11 @@ use exit::Exit;
 /// Revokes access on this host, keeps it revoked, and proves it.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  rescind-agent enrol --server rescind.example.com --token-file /root/token
+  rescind-agent paths --account alice
+  rescind-agent apply order.rescind --dry-run")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -71,4 +76,23 @@ impl Cli {
 /// Says on standard error why a command failed, the causes behind it included.
 pub fn complain(error: &dyn std::error::Error) {
     eprintln!("rescind-agent: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string);
+            let name = command.get_name();
+            assert!(help.is_some_and(|help| help.contains("Example")), "{name}");
+            command.get_subcommands().for_each(check);
+        }
+        Cli::command().debug_assert();
+        check(&Cli::command());
+    }
 }

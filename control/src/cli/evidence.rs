@@ -13,7 +13,7 @@ use super::table::Table;
 use super::{Failure, print, print_json};
 use crate::bundle::{self, Checked};
 
-/// Evidence: verify and export
+/// Verify and export what hosts recorded
 #[derive(Debug, Subcommand)]
 pub enum Evidence {
     /// Verify chains: the server's copy, or a file without any server
@@ -40,7 +40,7 @@ pub enum Evidence {
 /// Verify chains: the server's copy, or a file without any server
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  rescind evidence verify --host web1\n  rescind evidence verify web1.evidence --key 8f1r/anzjXMKrRNQzxW9XDLqB6k/SCOyogdSHM0v29M="
+    after_help = "Examples:\n  rescind evidence verify --host web1\n  rescind evidence verify web1.evidence --key 8f1r/anzjXMKrRNQzxW9XDLqB6k/SCOyogdSHM0v29M="
 )]
 pub struct Verify {
     /// A file from `rescind evidence export`

@@ -9,10 +9,10 @@ use super::table::Table;
 use super::{Failure, print, print_json};
 use crate::api::exceptions::CloseRequest;
 
-/// What is not as ordered and needs somebody
+/// List what is not as ordered and needs somebody, or close it
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  rescind exceptions\n  rescind exceptions --close 4 --reason 'host decommissioned'"
+    after_help = "Examples:\n  rescind exceptions\n  rescind exceptions --close 4 --reason 'host decommissioned'"
 )]
 pub struct Exceptions {
     /// Closed ones too
@@ -70,7 +70,7 @@ impl Exceptions {
     }
 }
 
-/// What operators did
+/// List what operators did
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rescind audit --limit 20")]
 pub struct Audit {

@@ -10,9 +10,9 @@ use super::client::{Client, segment};
 use super::table::Table;
 use super::{Failure, duration, print, print_json};
 
-/// List hosts
+/// List hosts, or remove one
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rescind hosts\n  rescind hosts --remove web9")]
+#[command(after_help = "Examples:\n  rescind hosts\n  rescind hosts --remove web9")]
 pub struct Hosts {
     /// Remove a host: it is cut off at once, its evidence stays
     #[arg(long, value_name = "HOST")]

@@ -19,12 +19,12 @@ use super::table::Table;
 use super::{Failure, print, print_json};
 use crate::api::operators::Create;
 
-/// Operators who come over the network
+/// Make, list and remove operators who come over the network
 #[derive(Debug, Subcommand)]
 pub enum Operator {
     /// Make a client certificate: cert.pem, key.pem and ca.pem in a directory
     #[command(
-        after_help = "Example:\n  rescind operator new dana@example.com -o dana\n  rescind --server https://control:7444 --cert dana/cert.pem --key dana/key.pem --ca dana/ca.pem hosts"
+        after_help = "Examples:\n  rescind operator new dana@example.com -o dana\n  rescind --server https://control:7444 --cert dana/cert.pem --key dana/key.pem --ca dana/ca.pem hosts"
     )]
     New {
         /// Who it is for

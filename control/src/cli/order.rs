@@ -13,7 +13,7 @@ use super::follow::{FollowArgs, follow_all};
 use super::words::{event_line, heading, orders_table, summary};
 use super::{Failure, print, print_json};
 
-/// Orders and what became of them
+/// List orders, show what became of one, or write one to a file
 #[derive(Debug, Subcommand)]
 pub enum Order {
     /// List orders, the latest first
@@ -22,7 +22,8 @@ pub enum Order {
         /// Of one host only
         #[arg(long)]
         host: Option<String>,
-        /// In one state only, as `concluded`
+        /// In one state only: signed, delivered, accepted, planned, applying, concluded, confirmed,
+        /// not_accepted, expired, superseded or released
         #[arg(long)]
         state: Option<String>,
         /// Standing orders in force only
@@ -33,7 +34,9 @@ pub enum Order {
         limit: u32,
     },
     /// Show an order and its timeline
-    #[command(after_help = "Example:\n  rescind order show 0193a1b2-… --follow")]
+    #[command(
+        after_help = "Example:\n  rescind order show 01932c07-7c1e-7b9a-9b53-8f6f3c0c9a11 --follow"
+    )]
     Show {
         /// The order
         id: OrderId,
@@ -42,7 +45,7 @@ pub enum Order {
     },
     /// Write the signed order to a file, for a host without a network
     #[command(
-        after_help = "Example:\n  rescind order export 0193a1b2-… -o alice.order\n  rescind-agent apply alice.order"
+        after_help = "Example:\n  rescind order export 01932c07-7c1e-7b9a-9b53-8f6f3c0c9a11 -o alice.order\n  rescind-agent apply alice.order"
     )]
     Export {
         /// The order

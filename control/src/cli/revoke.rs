@@ -11,10 +11,10 @@ use super::table::Table;
 use super::{Failure, print, print_json};
 use crate::api::orders::Give;
 
-/// Take access away
+/// Take access away, of an account or of a key
 #[derive(Debug, Subcommand)]
 pub enum Revoke {
-    /// Nobody gets in as this account by any way, and its sessions end
+    /// Nobody gets in as this account, over ssh or at the console, and its sessions end
     #[command(
         after_help = "Example:\n  rescind revoke account alice --host web1 --ticket OFF-42 --reason 'left the company' --follow"
     )]
@@ -28,7 +28,7 @@ pub enum Revoke {
         #[command(flatten)]
         follow: FollowArgs,
     },
-    /// A key opens nothing any more
+    /// An SSH key opens nothing any more
     #[command(
         after_help = "Example:\n  rescind revoke key SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA --all-hosts --ticket SEC-7 --reason 'laptop stolen'"
     )]
@@ -66,10 +66,10 @@ pub struct EndSessions {
 /// End a standing order and bring back what it took
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  rescind release 0193a1b2-… --ticket OFF-42 --reason 'wrong alice' --follow"
+    after_help = "Example:\n  rescind release 01932c07-7c1e-7b9a-9b53-8f6f3c0c9a11 --ticket OFF-42 --reason 'wrong alice' --follow"
 )]
 pub struct Release {
-    /// The order
+    /// The order that is in force
     order: OrderId,
     #[command(flatten)]
     why: Why,

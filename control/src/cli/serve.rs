@@ -11,7 +11,7 @@ use super::{Failure, Global, print};
 use crate::config::Config;
 use crate::serve::Server;
 
-/// Run the control plane
+/// Run the control plane (the service rescind)
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  rescind serve --data-dir /var/lib/rescind --name control.example.com --name 192.0.2.1"
@@ -77,9 +77,11 @@ impl Serve {
     }
 }
 
-/// Check a control.toml
+/// Check a control.toml without changing anything
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rescind check-config /etc/rescind/control.toml")]
+#[command(
+    after_help = "Examples:\n  rescind check-config && systemctl restart rescind\n  rescind check-config --example"
+)]
 pub struct CheckConfig {
     /// The file [default: /etc/rescind/control.toml]
     file: Option<PathBuf>,

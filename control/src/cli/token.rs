@@ -9,12 +9,12 @@ use super::table::Table;
 use super::{Failure, duration, print, print_json};
 use crate::api::tokens::Create;
 
-/// Join tokens for hosts
+/// Make, list and take back join tokens for hosts
 #[derive(Debug, Subcommand)]
 pub enum Token {
     /// Make a token; it is shown once
     #[command(
-        after_help = "Example:\n  rescind token new --host web1 --ttl 30m\n  rescind-agent enrol --server HOST:7443 --token rescind1.…"
+        after_help = "Examples:\n  rescind token new --host web1 --ttl 30m\n  rescind token new --quiet | ssh root@web1 rescind-agent enrol --server control.example.com --token -"
     )]
     New {
         /// The only host that may use it; needed to enrol a host again
