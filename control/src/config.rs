@@ -20,9 +20,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where agents connect.
     pub listen: SocketAddr,
-    /// Where operators with a client certificate connect; absent: nowhere.
+    /// Where operators with a client certificate connect. `None`, which no file can say: nowhere.
     pub operator_listen: Option<SocketAddr>,
-    /// The Unix socket for operators on this machine; absent: none.
+    /// The Unix socket for operators on this machine. `None`, which no file can say: no socket.
     pub socket: Option<PathBuf>,
     /// The names and addresses in the server's certificate; the first is the one that hosts check.
     /// Empty: this machine's host name.

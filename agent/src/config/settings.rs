@@ -69,7 +69,7 @@ impl Ceiling {
 pub struct Guards {
     /// Accounts that are never disabled and whose sessions are never ended by order.
     pub protected_accounts: BTreeSet<AccountName>,
-    /// How many accounts may be disabled within [`Guards::blast_radius_window`].
+    /// How many accounts may lose access within [`Guards::blast_radius_window`].
     pub blast_radius_accounts: u32,
     /// The time over which disabled accounts are counted.
     pub blast_radius_window: Duration,
@@ -103,7 +103,7 @@ impl Guards {
 pub struct Hold {
     /// How often the host is read again, whatever the file watches said.
     pub survey_interval: Duration,
-    /// After how many fights over the same path an exception is raised.
+    /// How often what one order revoked is put back before an exception is raised.
     pub contested_after: u32,
 }
 
