@@ -19,6 +19,7 @@ util-linux          nsenter
 openssh-client      the real ssh that tries to log in
 procps              ps and pgrep, to look for leftovers
 strace              kills a program at a chosen system call
+groff-base          the check of the man pages
 '
 
 missing=''
