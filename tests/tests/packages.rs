@@ -59,6 +59,7 @@ fn agent(host: &Host, key: &Key) {
             "755 root:root /usr/sbin/rescind-agent",
         ]
     );
+    manual(host, &["man8/rescind-agent.8", "man5/rescind-agent.toml.5"]);
     for unit in ["rescind-agent", "rescind-link"] {
         assert_eq!(
             host.run(&format!("systemctl is-enabled {unit}")).text(),
@@ -158,11 +159,14 @@ fn control(host: &Host) {
             "755 root:root /usr/bin/rescind",
         ]
     );
+    manual(host, &["man1/rescind.1", "man5/rescind-control.toml.5"]);
     assert_eq!(host.run("systemctl is-enabled rescind").text(), "enabled");
     host.install_deb(&deb(Package::Control)).ok();
 
-    host.run("systemctl stop rescind; cd /var/lib/rescind; touch rescind.db ca.key order.key")
-        .ok();
+    host.run(
+        "systemctl stop rescind; cd /var/lib/rescind; touch rescind.db ca.key order.key server.pem",
+    )
+    .ok();
     host.run("dpkg --remove rescind").ok();
     host.run("test -e /var/lib/rescind/rescind.db -a -e /var/lib/rescind/order.key")
         .ok();
@@ -173,7 +177,20 @@ fn control(host: &Host) {
     );
     host.run("test -e /var/lib/rescind.purged-*/rescind.db -a ! -e /var/lib/rescind")
         .ok();
-    assert!(!host.run("ls /var/lib/rescind.purged-*/*.key").succeeded());
+    assert_eq!(
+        host.run("ls /var/lib/rescind.purged-* | grep -e key -e server")
+            .text(),
+        ""
+    );
+}
+
+/// The pages are there, compressed as Debian wants them.
+#[track_caller]
+fn manual(host: &Host, pages: &[&str]) {
+    for page in pages {
+        let shown = host.run(&format!("zcat /usr/share/man/{page}.gz")).ok();
+        assert!(shown.text().contains("\n.Sh NAME\n"), "{page}: {shown:?}");
+    }
 }
 
 /// Mode, owner and name of some files.
