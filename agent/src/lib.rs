@@ -1,8 +1,9 @@
 //! Rescind's agent: it takes signed orders, changes local accounts and keys, reads the host again
 //! to see what is really true, keeps the proof, and holds revoked access closed.
 //!
-//! Imports point downwards in this list; `link` and `orders` never know each other, they meet in
-//! `daemon`.
+//! Imports go one way: `cli`, `daemon`, `orders` and `link` (which never know each other, they meet
+//! in `daemon`), `escalation` and `paths`, `sshd` and `sudoers`, `home`, `processes` and `store`,
+//! `host`, `config`, `sys`.
 
 /// The command line.
 pub mod cli;
