@@ -17,6 +17,7 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use crate::data_dir::{DataDir, DirError};
+use crate::keys::FirstStart;
 
 const KEY_FILE: &str = "ca.key";
 const CERTIFICATE_FILE: &str = "ca.pem";
@@ -81,7 +82,12 @@ pub struct Ca {
 
 impl Ca {
     /// Reads the CA from the data directory, or makes it at the first start.
-    pub fn open(dir: &DataDir, trust_domain: &str, now: UnixMillis) -> Result<Self, CaError> {
+    pub fn open(
+        dir: &DataDir,
+        trust_domain: &str,
+        first_start: FirstStart,
+        now: UnixMillis,
+    ) -> Result<Self, CaError> {
         let damaged = |file, error: &dyn std::fmt::Display| CaError::Damaged {
             file,
             why: error.to_string(),
@@ -89,7 +95,9 @@ impl Ca {
         let certificate = dir.read(CERTIFICATE_FILE)?;
         let key = match dir.read(KEY_FILE)? {
             Some(pem) => KeyPair::from_pem(&pem).map_err(|e| damaged(KEY_FILE, &e))?,
-            None if certificate.is_some() => return Err(CaError::Lost(KEY_FILE)),
+            None if certificate.is_some() || first_start == FirstStart::No => {
+                return Err(CaError::Lost(KEY_FILE));
+            }
             None => {
                 let key = KeyPair::generate()?;
                 dir.write(KEY_FILE, &Zeroizing::new(key.serialize_pem()))?;

@@ -85,7 +85,7 @@ impl Server {
             FirstStart::Yes
         };
         let order_key = keys::order_key(&dir, first_start)?;
-        let ca = Ca::open(&dir, &config.trust_domain, clock::now())?;
+        let ca = Ca::open(&dir, &config.trust_domain, first_start, clock::now())?;
         let names = config.server_names();
         let identity = ca.server_identity(&dir, &names, clock::now())?;
         let certificate = ServerCertificate::new(identity)?;

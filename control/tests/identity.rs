@@ -288,3 +288,19 @@ async fn a_silent_or_trickling_host_is_let_go_and_a_quiet_server_beats() {
         false
     );
 }
+
+#[tokio::test]
+async fn a_ca_that_hosts_trust_is_never_replaced_by_a_new_one() {
+    let mut plane = TestPlane::start().await;
+    let token = plane.operator().token(json!({})).await;
+    FakeAgent::enrol(plane.agents(), &token, "web1")
+        .await
+        .unwrap();
+    plane.stop().await;
+    for file in ["ca.key", "ca.pem", "server.pem"] {
+        std::fs::remove_file(plane.path().join("data").join(file)).unwrap();
+    }
+    let error = plane.try_start().await.err().unwrap().to_string();
+    assert!(error.contains("ca.key is missing"), "{error}");
+    assert!(!plane.path().join("data/ca.pem").exists());
+}

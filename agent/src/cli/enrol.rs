@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::complain;
 use crate::cli::exit::Exit;
-use crate::config::{ServerAddress, host_name, layout};
+use crate::config::{SERVERS_MAX, ServerAddress, host_name, layout};
 use crate::link::enrol::{EnrolError, Enrolment, enrol};
 use crate::store::{HostClock, Options, Store, StoreError};
 
@@ -89,6 +89,9 @@ pub fn run(args: Args) -> Exit {
             return Exit::Data;
         }
     };
+    if args.servers.len() > SERVERS_MAX {
+        return Exit::Usage.because(format!("give at most {SERVERS_MAX} servers"));
+    }
     let Some(name) = args.name.or_else(|| host_name(&args.root)) else {
         eprintln!("rescind-agent: this host has no usable name: give it one with --name");
         return Exit::Usage;

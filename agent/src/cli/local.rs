@@ -169,7 +169,7 @@ impl Apply {
         };
         let dry_run = self.dry_run;
         show(&self.at, request, |answer| {
-            if dry_run {
+            if dry_run && answer["why"].is_null() {
                 for line in answer["diff"].as_array().into_iter().flatten() {
                     println!("{}", text(line));
                 }

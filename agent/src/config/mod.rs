@@ -31,4 +31,4 @@ pub use settings::{
     ActionKind, Ceiling, Config, Guards, Hold, LinkSettings, LogLevel, LogSettings, Protected,
 };
 pub use this_host::{host_name, os_name};
-pub use trust_toml::{Trust, TrustError};
+pub use trust_toml::{SERVERS_MAX, Trust, TrustError};

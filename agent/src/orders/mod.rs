@@ -89,9 +89,6 @@ pub enum EngineError {
     /// The host has no such account.
     #[error("there is no account {0} in this host's /etc/passwd")]
     NoAccount(AccountName),
-    /// An order from a file was not accepted.
-    #[error("not accepted: {0}")]
-    NotAccepted(String),
 }
 
 /// Everything the root half knows and does.

@@ -1,6 +1,7 @@
 //! What the local command line asks of a host and its orders, as JSON with stable names.
 
 use rescind_protocol::evidence::Channel;
+use rescind_protocol::message::Disposition;
 use rescind_protocol::name::AccountName;
 use rescind_protocol::outcome::Outcome;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
@@ -129,7 +130,14 @@ impl Engine {
             Judgement::Accept { signed, .. } => signed,
             Judgement::Duplicate(id) => return Err(EngineError::Unknown(id)),
             Judgement::Reject(rejection) => {
-                return Err(EngineError::NotAccepted(rejection.detail));
+                let disposition = Disposition::NotAccepted(rejection.why);
+                return Ok(json!({
+                    "order": rejection.order,
+                    "disposition": disposition.word(),
+                    "why": disposition.why(),
+                    "detail": rejection.detail,
+                    "outcome": null,
+                }));
             }
         };
         let action = &signed.order().action;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rescind_control::config::Config;
-use rescind_control::serve::Server;
+use rescind_control::serve::{ServeError, Server};
 
 use super::operator::Operator;
 
@@ -45,7 +45,11 @@ impl TestPlane {
     }
 
     pub async fn start_again(&mut self) {
-        self.server = Some(Server::start(self.config.clone()).await.unwrap());
+        self.server = Some(self.try_start().await.unwrap());
+    }
+
+    pub async fn try_start(&self) -> Result<Server, ServeError> {
+        Server::start(self.config.clone()).await
     }
 
     pub async fn stop(&mut self) {
