@@ -252,12 +252,10 @@ fn show_filtered(
 
 /// Asks the running agent, or answers here when there is none.
 fn obtain(at: &Where, request: Request) -> Result<Value, String> {
-    if at.root.is_none() {
-        match admin::ask(&layout::admin_sock(Path::new("/")), &request) {
-            Err(AskError::NotRunning { .. }) => {}
-            Err(error) => return Err(error.to_string()),
-            Ok(answer) => return Ok(answer),
-        }
+    match admin::ask(&layout::admin_sock(at.root()), &request) {
+        Err(AskError::NotRunning { .. }) => {}
+        Err(error) => return Err(error.to_string()),
+        Ok(answer) => return Ok(answer),
     }
     let mut engine = Engine::open(at.root()).map_err(|error| error.to_string())?;
     admin::answer(&mut engine, request)

@@ -1,6 +1,6 @@
 //! `run`: the root half.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::complain;
 use crate::cli::exit::Exit;
@@ -20,11 +20,15 @@ Example:
 
 Exit codes: 0 stopped by a signal, 71 the system does not let it run, 74 the store cannot be
 read or written, 78 wrong configuration.")]
-pub struct Args {}
+pub struct Args {
+    /// The host's root directory; one that is not booted needs no root, and has no processes
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
 
 /// Does it.
-pub fn run(_: &Args) -> Exit {
-    let root = Path::new("/");
+pub fn run(args: &Args) -> Exit {
+    let root = args.root.as_path();
     let config = match Config::load(root) {
         Ok(config) => config,
         Err(error) => {
@@ -33,7 +37,7 @@ pub fn run(_: &Args) -> Exit {
         }
     };
     logging::start(config.log.level);
-    if !crate::sys::ids::is_root() {
+    if root == Path::new("/") && !crate::sys::ids::is_root() {
         complain(&NotRoot);
         return Exit::Os;
     }

@@ -7,6 +7,8 @@
 pub mod admin;
 /// The Unix sockets and who may connect to them.
 mod listen;
+/// Giving memory back when nothing waits.
+mod memory_use;
 /// The connection to the control plane.
 mod uplink;
 /// File watches.
@@ -19,6 +21,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::config::layout;
+use crate::daemon::memory_use::MemoryUse;
 use crate::daemon::uplink::Uplink;
 use crate::daemon::watch::Watch;
 use crate::daemon::work::{ConnectionId, Work};
@@ -93,6 +96,7 @@ pub fn run(root: &Path, mut engine: Engine, survey_every: Duration) -> Result<()
         survey_every,
         next_survey: Instant::now(),
         index: IndexWork::None,
+        memory: MemoryUse::new(),
     };
     worker.run(&queue);
     tell("STOPPING=1");
@@ -108,6 +112,7 @@ struct Worker {
     survey_every: Duration,
     next_survey: Instant,
     index: IndexWork,
+    memory: MemoryUse,
 }
 
 impl Worker {
@@ -126,6 +131,7 @@ impl Worker {
                 Ok(piece) => self.take(piece),
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.memory.note_work();
             self.carry_out_accepted();
             self.look_again();
             self.push_evidence();
@@ -248,6 +254,7 @@ impl Worker {
             }
         }
         self.push_evidence();
+        self.memory.give_back();
     }
 
     fn push_evidence(&mut self) {

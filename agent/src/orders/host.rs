@@ -1,6 +1,7 @@
 //! The host as the orders see it: read afresh, changed step by step.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::host::expiry::DISABLED_DAY;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile, AccountLock, LockError};
 use crate::host::passwd::Passwd;
 use crate::host::password::Restored;
-use crate::host::replace::{ReplaceError, replace_account_file};
+use crate::host::replace::{ReplaceError, clean_leftovers, replace_account_file};
 use crate::host::root::{HostRoot, ReadError};
 use crate::host::shadow::Shadow;
 use crate::orders::kept::{KeptFields, KeptKeys};
@@ -242,6 +243,14 @@ impl Host {
             max_bytes: KEY_FILE_BYTES_MAX,
         };
         Ok(self.homes.read(&read, PATIENCE)?)
+    }
+
+    /// Takes away what a replacement of an account file left in /etc when its process was killed.
+    ///
+    /// To be called at the start only: whoever replaces these files holds the store's lock, as the
+    /// caller does, so none is under way and the account files need not be locked.
+    pub fn clean_leftovers(&self) -> Result<usize, ReadError> {
+        clean_leftovers(&self.root, Path::new("/etc"))
     }
 
     /// Lets go what has not been needed for a while.

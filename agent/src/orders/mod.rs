@@ -171,6 +171,12 @@ impl Engine {
 
     /// Records the start and takes up again what was begun; called once, by the daemon.
     pub fn finish_what_was_begun(&mut self) -> Result<(), EngineError> {
+        match self.host.clean_leftovers() {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "took away what a killed agent left in /etc"),
+            // They are in nobody's way: not to start would be worse.
+            Err(error) => tracing::warn!(%error, "what a killed agent left in /etc may stay"),
+        }
         let unfinished: Vec<OrderId> = self
             .store
             .state()
