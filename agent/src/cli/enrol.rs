@@ -126,7 +126,7 @@ pub fn run(args: Args) -> Exit {
                 "its certificate ends at {} and renews itself",
                 summary.not_after
             );
-            println!("now: systemctl restart rescind-agent rescind-link");
+            println!("now: systemctl restart rescind-link");
             Exit::Ok
         }
         Err(error) => {

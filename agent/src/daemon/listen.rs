@@ -40,7 +40,7 @@ pub fn start(root: &Path, work: &SyncSender<Work>) -> Result<(), DaemonError> {
     let link_uid = link_user.map(|(uid, _)| uid);
     spawn("listen-link", move || {
         accept(&listener, |stream, uid| {
-            // Looked up at start; a host enrolled later restarts both halves.
+            // Looked up at start: the package makes this user before it starts the agent.
             if uid != effective_uid() && Some(uid) != link_uid {
                 tracing::warn!(uid, "refused on the link's socket");
                 return true;

@@ -152,6 +152,7 @@ impl Worker {
                 // One connection at a time: the newest, as after a restart of the link.
                 self.connections += 1;
                 let id = ConnectionId(self.connections);
+                self.engine.renew_trust();
                 let Some(hello) = self.engine.hello() else {
                     tracing::info!("the link connected, but this host is not enrolled");
                     return;
@@ -176,6 +177,7 @@ impl Worker {
                 }
             }
             Work::Admin(request, reply) => {
+                self.engine.renew_trust();
                 let _ = reply.send(admin::answer(&mut self.engine, request));
             }
             Work::Changed | Work::Stop => {}

@@ -196,12 +196,36 @@ impl Engine {
         Ok(())
     }
 
+    /// Reads again whom the host obeys, so that an enrolment takes effect without a restart. To be
+    /// called when it matters: a link has connected, or an administrator asks.
+    ///
+    /// What cannot be read changes nothing: the host goes on as it was.
+    pub fn renew_trust(&mut self) {
+        let trust = match Trust::load(self.host.root().path()) {
+            Ok(trust) if trust == self.trust => return,
+            Ok(trust) => trust,
+            Err(error) => {
+                tracing::error!(%error, "whom this host obeys stays as it was");
+                return;
+            }
+        };
+        match &trust {
+            Some(trust) => tracing::info!(host = %trust.host_id, "enrolled"),
+            None => tracing::warn!("not enrolled any more: orders in force are still held"),
+        }
+        self.trust = trust;
+        if let Err(error) = self.note_enrolment() {
+            tracing::error!(%error, "the enrolment could not be recorded");
+        }
+    }
+
     /// Records whom the host obeys, when that is not what the chain last said.
     fn note_enrolment(&mut self) -> Result<(), EngineError> {
         let Some(trust) = &self.trust else {
             return Ok(());
         };
-        if self.store.state().host() != Some(trust.host_id) {
+        let state = self.store.state();
+        if !state.is_enrolled_as(trust.host_id, &trust.order_keys) {
             self.store.append_synced(
                 &Event::Enrolled {
                     host: trust.host_id,

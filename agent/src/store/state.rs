@@ -8,7 +8,7 @@ use rescind_protocol::evidence::{Channel, Event, RecordBody};
 use rescind_protocol::message::standing_digest;
 use rescind_protocol::name::{Digest, HostId, OrderId};
 use rescind_protocol::order::{Order, SignedOrder};
-use rescind_protocol::sign::KeyId;
+use rescind_protocol::sign::{KeyId, VerifyingKey};
 
 use super::order_state::OrderState;
 use super::seen::{Seen, Sight};
@@ -36,6 +36,9 @@ pub(super) struct Facts {
     /// Accepted orders that this version cannot read, although they are in force.
     #[n(3)]
     unreadable: Vec<OrderId>,
+    /// The keys whose orders the host obeys.
+    #[n(4)]
+    order_keys: Option<Vec<VerifyingKey>>,
 }
 
 impl StoreState {
@@ -66,7 +69,10 @@ impl StoreState {
                 order,
                 ..
             } => self.facts.seen.mark(seq, order),
-            Event::Enrolled { host, .. } => self.facts.host = Some(host),
+            Event::Enrolled { host, order_keys } => {
+                self.facts.host = Some(host);
+                self.facts.order_keys = Some(order_keys);
+            }
             Event::Started { boot_id, .. } => self.facts.boot_id = Some(boot_id),
             Event::OrderNotAccepted { seq: None, .. }
             | Event::Genesis { .. }
@@ -160,9 +166,9 @@ impl StoreState {
         self.facts.boot_id.as_deref()
     }
 
-    /// The host's id, as it was enrolled last.
-    pub const fn host(&self) -> Option<HostId> {
-        self.facts.host
+    /// Whether the host was last enrolled under this id, to obey these keys.
+    pub fn is_enrolled_as(&self, host: HostId, order_keys: &[VerifyingKey]) -> bool {
+        self.facts.host == Some(host) && self.facts.order_keys.as_deref() == Some(order_keys)
     }
 
     /// Orders that were accepted by a later version of the agent and that this one cannot read:

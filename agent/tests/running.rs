@@ -1,0 +1,339 @@
+//! The root half as a process: what it does on a root directory that is not booted.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rescind_agent::config::Trust;
+use rescind_agent::store::{HostClock, Options, Store};
+use rescind_protocol::frame::FrameBuffer;
+use rescind_protocol::message::Message;
+use rescind_protocol::name::{Digest, HostId, OrderId, UnixMillis};
+use rescind_protocol::order::{Action, Authority, Order, SignedOrder};
+use rescind_protocol::sign::SigningKey;
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(20);
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHPCT30p8rXf3eTcwvOIZOD8ytZR30rd6mM4Q4Re4a3u";
+
+/// A host that is a directory; gone with its value, and so is the agent that runs on it.
+struct Host {
+    root: PathBuf,
+    order_key: SigningKey,
+    agent: Option<Child>,
+}
+
+impl Host {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("rescind-running-{}-{n}", std::process::id()));
+        let host = Self {
+            root,
+            order_key: SigningKey::generate().0,
+            agent: None,
+        };
+        for (path, text) in [
+            (
+                "etc/passwd",
+                "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n\
+                 bob:x:1001:1001::/home/bob:/bin/sh\n",
+            ),
+            (
+                "etc/shadow",
+                "root:$6$a$b:19000:0:99999:7:::\nalice:$6$a$b:19000:0:99999:7:::\n\
+                 bob:$6$a$b:19000:0:99999:7:::\n",
+            ),
+            ("etc/group", "root:x:0:\nalice:x:1000:\nbob:x:1001:\n"),
+            ("etc/shells", "/bin/sh\n"),
+            ("etc/ssh/sshd_config", "UsePAM yes\n"),
+            ("bin/sh", ""),
+            ("root/.ssh/authorized_keys", KEY),
+            ("home/alice/.keep", ""),
+            ("var/lib/.keep", ""),
+            ("etc/rescind/agent.toml", ""),
+        ] {
+            let path = host.root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
+        for dir in ["", "etc", "etc/rescind", "var", "var/lib"] {
+            fs::set_permissions(host.root.join(dir), Permissions::from_mode(0o755)).unwrap();
+        }
+        host
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rescind-agent"));
+        command.args(arguments).arg("--root").arg(&self.root);
+        command
+    }
+
+    /// Starts the agent; it answers when this returns.
+    fn start(&mut self) {
+        let agent = self.command(&["run"]).stderr(Stdio::null()).spawn();
+        self.agent = Some(agent.unwrap());
+        // Before there is a socket, a command would open the store itself.
+        let socket = self.root.join("run/rescind-agent/admin.sock");
+        let begun = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            assert!(begun.elapsed() < SOON, "the agent does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.ask(&["status"]);
+    }
+
+    /// Asks it to stop, as a service manager does.
+    fn stop(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(agent.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM).unwrap();
+        assert_eq!(agent.wait().unwrap().code(), Some(0));
+    }
+
+    fn try_ask(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).arg("--json").output().unwrap()
+    }
+
+    #[track_caller]
+    fn ask(&self, arguments: &[&str]) -> Value {
+        let output = self.try_ask(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What `enrol` leaves when the control plane has let the host in.
+    fn enrol(&self, host: HostId) {
+        let dir = self.root.join("var/lib/rescind-agent");
+        Store::begin(&dir, HostClock, "0.1.0", Options::default()).unwrap();
+        let trust = Trust {
+            host_id: host,
+            servers: vec!["rescind.test".parse().unwrap()],
+            server_name: "rescind.test".parse().unwrap(),
+            order_keys: vec![self.order_key.verifying_key()],
+            ca_sha256: Digest::of(b"ca"),
+            enrolled_at_ms: UnixMillis(1),
+        };
+        trust.store(&self.root).unwrap();
+    }
+
+    /// Carries an order to the host.
+    fn apply(&self, seq: u64, action: Action) -> Output {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = u64::try_from(now.as_millis()).unwrap();
+        let order = Order {
+            id: OrderId::from_bytes(u128::from(seq).to_be_bytes()),
+            host: HostId::from_bytes([7; 16]),
+            seq,
+            issued_at: UnixMillis(now),
+            expires_at: UnixMillis(now + 60_000),
+            action,
+            authority: Authority {
+                asked_by: "dana@example.com".into(),
+                approved_by: vec![],
+                ticket: "OFF-1".into(),
+                reason: "left the company".into(),
+                source: "cli".into(),
+            },
+        };
+        let file = self.root.join("order");
+        fs::write(&file, SignedOrder::seal(order, &self.order_key).to_bytes()).unwrap();
+        self.try_ask(&["apply", file.to_str().unwrap()])
+    }
+
+    fn disable(&self, seq: u64, name: &str) -> Output {
+        let account = name.parse().unwrap();
+        self.apply(seq, Action::DisableAccount { account })
+    }
+
+    /// Connects as the link does; the first message.
+    fn hello(&self) -> Option<Message> {
+        let socket = self.root.join("run/rescind-agent/link.sock");
+        let mut stream = UnixStream::connect(socket).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let (mut frames, mut piece) = (FrameBuffer::default(), [0; 1024]);
+        loop {
+            if let Some(frame) = frames.next_frame().unwrap() {
+                return Message::from_frame(&frame).unwrap();
+            }
+            match stream.read(&mut piece).unwrap() {
+                0 => return None,
+                count => frames.extend(&piece[..count]),
+            }
+        }
+    }
+
+    fn events(&self) -> Vec<String> {
+        let evidence = self.ask(&["evidence"]);
+        assert_eq!(evidence["broken"], Value::Null, "{evidence}");
+        let records = evidence["records"].as_array().unwrap();
+        let events = records.iter().map(|record| record["event"].as_str());
+        events.map(|event| event.unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(agent) = &mut self.agent {
+            let _ = agent.kill();
+            let _ = agent.wait();
+        }
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+#[test]
+fn an_enrolment_takes_effect_while_the_agent_runs() {
+    let mut host = Host::new();
+    host.start();
+    let status = host.ask(&["status"]);
+    assert_eq!(status["enrolled"], false);
+    assert!(host.hello().is_none(), "there is nothing to say yet");
+    assert_eq!(host.events(), ["genesis", "started"]);
+    assert!(!host.disable(1, "alice").status.success());
+
+    host.enrol(HostId::from_bytes([7; 16]));
+    let Some(Message::Hello(hello)) = host.hello() else {
+        panic!("no hello");
+    };
+    assert_eq!(hello.host, HostId::from_bytes([7; 16]));
+    let now = host.ask(&["status"]);
+    assert_eq!(now["enrolled"], true);
+    assert_eq!(now["evidence_key"], status["evidence_key"]);
+    assert_eq!(host.events(), ["genesis", "started", "enrolled"]);
+    let applied = host.disable(1, "alice");
+    assert!(applied.status.success(), "{applied:?}");
+
+    // Enrolled again, under another name and with other keys.
+    host.order_key = SigningKey::generate().0;
+    host.enrol(HostId::from_bytes([7; 16]));
+    let applied = host.disable(2, "bob");
+    assert!(applied.status.success(), "{applied:?}");
+    host.enrol(HostId::from_bytes([8; 16]));
+    assert_eq!(
+        host.disable(3, "alice").status.code(),
+        Some(65),
+        "for another"
+    );
+    let enrolled = |host: &Host| {
+        let events = host.events();
+        events.iter().filter(|event| *event == "enrolled").count()
+    };
+    assert_eq!(enrolled(&host), 3);
+
+    // A file that cannot be read changes nothing; one that is gone does.
+    let path = host.root.join("etc/rescind/trust.toml");
+    fs::write(&path, "host-id =").unwrap();
+    assert_eq!(host.ask(&["status"])["enrolled"], true);
+    fs::remove_file(&path).unwrap();
+    let status = host.ask(&["status"]);
+    assert_eq!(status["enrolled"], false);
+    assert_eq!(status["standing_orders"], 2);
+    host.stop();
+    host.start();
+    assert_eq!(enrolled(&host), 3);
+    assert!(!host.events().contains(&"gap".to_owned()));
+}
+
+#[test]
+fn the_journal_is_asked_beside_the_agent_and_without_it() {
+    let mut host = Host::new();
+    let nothing = host.try_ask(&["orders"]);
+    let said = String::from_utf8(nothing.stderr).unwrap();
+    assert!(
+        said.contains("rescind-agent has not run on this host"),
+        "{said}"
+    );
+    assert!(!host.root.join("var/lib/rescind-agent").exists());
+
+    host.enrol(HostId::from_bytes([7; 16]));
+    host.start();
+    assert!(host.disable(1, "alice").status.success());
+    assert!(host.disable(2, "bob").status.success());
+    let questions: [&[&str]; 7] = [
+        &["orders"],
+        &["orders", "--account", "alice"],
+        &["orders", "--account", "nobody"],
+        &["orders", "00000000-0000-0000-0000-000000000002"],
+        &["evidence"],
+        &["evidence", "--account", "bob"],
+        &[
+            "evidence",
+            "--order",
+            "00000000-0000-0000-0000-000000000001",
+            "--last",
+            "2",
+        ],
+    ];
+    let answers = questions.map(|question| host.ask(question));
+    let subjects = |answer: &Value| -> Vec<Value> {
+        let orders = answer.as_array().unwrap().iter();
+        orders.map(|order| order["subject"].clone()).collect()
+    };
+    assert_eq!(subjects(&answers[0]), ["alice", "bob"]);
+    assert_eq!(subjects(&answers[1]), ["alice"]);
+    assert_eq!(subjects(&answers[2]), [""; 0]);
+    assert_eq!(answers[3]["subject"], "bob");
+    assert_eq!(answers[3]["state"], "verified");
+    let about_bob = answers[5]["records"].as_array().unwrap();
+    assert_eq!(
+        answers[3]["history"].as_array().unwrap().len(),
+        about_bob.len()
+    );
+    assert!(about_bob.len() > 3, "{about_bob:?}");
+    assert_eq!(answers[5]["checked"], about_bob.len());
+    assert_eq!(answers[6]["records"].as_array().unwrap().len(), 2);
+
+    // The daemon brings the index up to date by itself, and the answers stay.
+    let index = host.root.join("var/lib/rescind-agent/index");
+    let begun = Instant::now();
+    while !index.exists() {
+        assert!(begun.elapsed() < SOON);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(questions.map(|question| host.ask(question)), answers);
+    host.stop();
+    assert_eq!(questions.map(|question| host.ask(question)), answers);
+    fs::remove_dir_all(&index).unwrap();
+    assert_eq!(questions.map(|question| host.ask(question)), answers);
+}
+
+#[test]
+fn what_a_killed_agent_left_in_etc_goes_at_the_start() {
+    let mut host = Host::new();
+    for name in [".rescind-1f-0", ".rescind-2e-11", "passwd-", ".pwd.lock"] {
+        fs::write(host.root.join("etc").join(name), "half").unwrap();
+    }
+    let before = fs::read(host.root.join("etc/passwd")).unwrap();
+    // A command that only looks takes nothing away.
+    host.ask(&["paths"]);
+    assert!(host.root.join("etc/.rescind-1f-0").exists());
+    host.start();
+    let mut names: Vec<String> = fs::read_dir(host.root.join("etc"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            ".pwd.lock",
+            "group",
+            "passwd",
+            "passwd-",
+            "rescind",
+            "shadow",
+            "shells",
+            "ssh"
+        ]
+    );
+    assert_eq!(fs::read(host.root.join("etc/passwd")).unwrap(), before);
+}
