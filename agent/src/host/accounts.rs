@@ -118,6 +118,11 @@ impl Accounts {
         &self.passwd
     }
 
+    /// shadow(5), or why it could not be read.
+    pub fn shadow(&self) -> Result<&Shadow, &ReadError> {
+        self.shadow.as_ref()
+    }
+
     /// group(5), or why it could not be read.
     pub fn group(&self) -> Result<&Group, &ReadError> {
         self.group.as_ref()

@@ -51,29 +51,38 @@ impl fmt::Debug for ExpiryChange {
     }
 }
 
-/// Sets field 8 of every line of an account.
-pub(super) fn set(lines: &mut Lines, name: &AccountName, day: Option<i64>) -> Vec<ExpiryChange> {
+/// What setting field 8 of every line of an account comes to. Nothing is changed.
+pub(super) fn changes(lines: &Lines, name: &AccountName, day: Option<i64>) -> Vec<ExpiryChange> {
     let written = day.map_or_else(Vec::new, |day| day.to_string().into_bytes());
-    let indexes: Vec<usize> = lines.named(name.as_str().as_bytes()).collect();
-    let mut changes = Vec::with_capacity(indexes.len());
-    for (nth, index) in (0..).zip(indexes) {
+    let change = |(nth, index): (u32, usize)| {
+        let line = lines.line(index);
+        let previous = field_range(line, EXPIRE).map_or(&b""[..], |field| &line[field]);
+        ExpiryChange {
+            nth,
+            line: number(index),
+            previous: previous.to_vec(),
+            written: written.clone(),
+            fields: u32::try_from(count_fields(line)).unwrap_or(u32::MAX),
+        }
+    };
+    let named = lines.named(name.as_str().as_bytes());
+    (0..).zip(named).map(change).collect()
+}
+
+/// Sets what [`changes`] says.
+pub(super) fn set(lines: &mut Lines, name: &AccountName, day: Option<i64>) -> Vec<ExpiryChange> {
+    let changes = changes(lines, name, day);
+    for change in &changes {
+        let index = change.line as usize - 1;
         let fields = count_fields(lines.line(index));
         if fields < FIELDS {
             let end = lines.line(index).len();
             lines.splice(index, end..end, &b"::::::::"[..FIELDS - fields]);
         }
-        let line = lines.line(index);
-        let Some(field) = field_range(line, EXPIRE) else {
-            continue; // there are FIELDS fields now
-        };
-        changes.push(ExpiryChange {
-            nth,
-            line: number(index),
-            previous: line[field.clone()].to_vec(),
-            written: written.clone(),
-            fields: u32::try_from(fields).unwrap_or(u32::MAX),
-        });
-        lines.splice(index, field, &written);
+        // There are FIELDS fields now.
+        if let Some(field) = field_range(lines.line(index), EXPIRE) {
+            lines.splice(index, field, &change.written);
+        }
     }
     changes
 }

@@ -83,6 +83,11 @@ impl Passwd {
         self.lines.nis()
     }
 
+    /// What [`Passwd::lock_password`] would do.
+    pub fn password_locks(&self, name: &AccountName) -> Vec<PasswordLock> {
+        password::locks(&self.lines, name, |field| is_shadowed(name.as_str(), field))
+    }
+
     /// Locks the hash of every line of an account; `x` stays, because there shadow(5) decides.
     pub fn lock_password(&mut self, name: &AccountName) -> Vec<PasswordLock> {
         password::lock(&mut self.lines, name, |field| {

@@ -54,29 +54,38 @@ pub enum Restored {
     Gone,
 }
 
-/// Locks field 2 of every line of an account, except where `elsewhere` says that the field only
-/// points to another file.
+/// What locking field 2 of every line of an account comes to, except where `elsewhere` says that
+/// the field only points to another file. Nothing is changed.
+pub(super) fn locks(
+    lines: &Lines,
+    name: &AccountName,
+    elsewhere: impl Fn(&[u8]) -> bool,
+) -> Vec<PasswordLock> {
+    let lock = |(nth, index): (u32, usize)| {
+        // `named` found a colon, so there is a second field.
+        let field = field_range(lines.line(index), PASSWORD)?;
+        let before = &lines.line(index)[field];
+        Some(PasswordLock {
+            nth,
+            line: number(index),
+            added: before.first() != Some(&b'!') && !elsewhere(before),
+            was_empty: before.is_empty(),
+        })
+    };
+    let named = lines.named(name.as_str().as_bytes());
+    (0..).zip(named).filter_map(lock).collect()
+}
+
+/// Locks what [`locks`] says.
 pub(super) fn lock(
     lines: &mut Lines,
     name: &AccountName,
     elsewhere: impl Fn(&[u8]) -> bool,
 ) -> Vec<PasswordLock> {
-    let indexes: Vec<usize> = lines.named(name.as_str().as_bytes()).collect();
-    let mut locks = Vec::with_capacity(indexes.len());
-    for (nth, index) in (0..).zip(indexes) {
-        // `named` found a colon, so there is a second field.
-        let Some(field) = field_range(lines.line(index), PASSWORD) else {
-            continue;
-        };
-        let before = &lines.line(index)[field.clone()];
-        let added = before.first() != Some(&b'!') && !elsewhere(before);
-        locks.push(PasswordLock {
-            nth,
-            line: number(index),
-            added,
-            was_empty: before.is_empty(),
-        });
-        if added {
+    let locks = locks(lines, name, elsewhere);
+    for lock in locks.iter().filter(|lock| lock.added) {
+        let index = lock.line as usize - 1;
+        if let Some(field) = field_range(lines.line(index), PASSWORD) {
             lines.splice(index, field.start..field.start, b"!");
         }
     }

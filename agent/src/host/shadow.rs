@@ -63,6 +63,16 @@ impl Shadow {
             .unparsed(|index, line| entry(index, line).is_some())
     }
 
+    /// What [`Shadow::lock_password`] would do.
+    pub fn password_locks(&self, name: &AccountName) -> Vec<PasswordLock> {
+        password::locks(&self.lines, name, |_| false)
+    }
+
+    /// What [`Shadow::set_expiry`] would do.
+    pub fn expiry_changes(&self, name: &AccountName, day: Option<i64>) -> Vec<ExpiryChange> {
+        expiry::changes(&self.lines, name, day)
+    }
+
     /// Puts a `!` before the password of every line of an account that does not begin with one.
     ///
     /// Malformed lines of that name are locked too. An empty answer says that there is no line.

@@ -273,32 +273,30 @@ fn need<'l, 'r>(lock: Option<&'l AccountLock<'r>>) -> Result<&'l AccountLock<'r>
     lock.ok_or_else(|| ChangeError::NotRestored("the account files are not locked".into()))
 }
 
-/// What locking and expiring changes on the account's lines. Nothing when they are as they should.
-pub fn closing(file: AccountFile, bytes: Vec<u8>, account: &AccountName) -> (KeptFields, Vec<u8>) {
-    let mut fields = KeptFields {
-        file,
+/// What locking changes on the account's lines of passwd(5). Nothing when they are as they should.
+pub fn closing_in_passwd(passwd: &Passwd, account: &AccountName) -> KeptFields {
+    let mut locks = passwd.password_locks(account);
+    locks.retain(|lock| lock.added);
+    KeptFields {
+        file: AccountFile::Passwd,
         account: account.clone(),
-        locks: Vec::new(),
+        locks,
         expiry: Vec::new(),
-    };
-    let edited = match file {
-        AccountFile::Passwd => {
-            let mut passwd = Passwd::parse(bytes);
-            fields.locks = passwd.lock_password(account);
-            passwd.to_bytes().to_vec()
-        }
-        _ => {
-            let mut shadow = Shadow::parse(bytes);
-            fields.locks = shadow.lock_password(account);
-            fields.expiry = shadow.set_expiry(account, Some(DISABLED_DAY));
-            shadow.to_bytes().to_vec()
-        }
-    };
-    fields.locks.retain(|lock| lock.added);
-    fields
-        .expiry
-        .retain(|change| change.previous != change.written || change.fields < 9);
-    (fields, edited)
+    }
+}
+
+/// What locking and expiring changes on the account's lines of shadow(5), likewise.
+pub fn closing_in_shadow(shadow: &Shadow, account: &AccountName) -> KeptFields {
+    let mut locks = shadow.password_locks(account);
+    locks.retain(|lock| lock.added);
+    let mut expiry = shadow.expiry_changes(account, Some(DISABLED_DAY));
+    expiry.retain(|change| change.previous != change.written || change.fields < 9);
+    KeptFields {
+        file: AccountFile::Shadow,
+        account: account.clone(),
+        locks,
+        expiry,
+    }
 }
 
 fn set_fields(lock: &AccountLock<'_>, fields: &KeptFields) -> Result<bool, ChangeError> {
@@ -400,7 +398,12 @@ impl Host {
         match change {
             Change::RestoreFields(fields) => {
                 let file = self.root.read(fields.file.path(), ACCOUNT_FILE_BYTES_MAX)?;
-                let (still, _) = closing(fields.file, file.bytes, &fields.account);
+                let still = match fields.file {
+                    AccountFile::Passwd => {
+                        closing_in_passwd(&Passwd::parse(file.bytes), &fields.account)
+                    }
+                    _ => closing_in_shadow(&Shadow::parse(file.bytes), &fields.account),
+                };
                 // A field that is given back is one that closing would change again.
                 Ok(fields
                     .locks

@@ -16,7 +16,8 @@ use crate::host::accounts::Accounts;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::login_defs::LoginDefs;
 use crate::host::root::HostRoot;
-use crate::orders::host::{HostError, closing};
+use crate::host::shadow::Shadow;
+use crate::orders::host::{HostError, closing_in_passwd, closing_in_shadow};
 use crate::orders::kept::KeptFields;
 use crate::orders::key_files::UserFiles;
 use crate::orders::plan::KeyFileSeen;
@@ -24,7 +25,7 @@ use crate::orders::sshds::{self, Releases};
 use crate::paths::facts::{Facts, Shell, Sshd};
 use crate::paths::{self, key_files::KeyFileRef};
 use crate::processes::holdings::SudoBorn;
-use crate::processes::{Ender, Holdings, Scope, Subject};
+use crate::processes::{Ender, Holdings, Moment, Scope, Subject};
 use crate::sshd::authorized_keys::KeyFile;
 use crate::sshd::matching::Connection;
 use crate::store::{Clock, HostClock};
@@ -34,7 +35,8 @@ use crate::sys::zone;
 /// What was read.
 pub struct Reading<'h> {
     root: Rc<HostRoot>,
-    ender: Option<&'h Ender>,
+    /// Its processes; `None` where it is not booted.
+    moment: Option<Moment<'h>>,
     /// passwd(5), shadow(5), group(5).
     pub accounts: Rc<Accounts>,
     /// The sshds of the host.
@@ -52,13 +54,14 @@ impl<'h> Reading<'h> {
         ender: Option<&'h Ender>,
     ) -> Result<Self, HostError> {
         let accounts = Rc::new(Accounts::load(&root)?);
+        let moment = ender.map(Ender::moment).transpose()?;
         Ok(Self {
-            sshds: sshds::find(&root, releases, ender)?,
+            sshds: sshds::find(&root, releases, moment.as_ref())?,
             people: LoginDefs::read(&root)?,
             files: UserFiles::new(homes, Rc::clone(&root), Rc::clone(&accounts)),
             accounts,
             root,
-            ender,
+            moment,
         })
     }
 
@@ -69,20 +72,20 @@ impl<'h> Reading<'h> {
 
     /// What locking and expiring an account would change.
     pub fn fields(&self, account: &Account) -> Result<Vec<KeptFields>, HostError> {
-        let mut all = Vec::new();
-        for file in [AccountFile::Passwd, AccountFile::Shadow] {
-            let bytes = match self.root.read(file.path(), ACCOUNT_FILE_BYTES_MAX) {
-                Ok(file) => file.bytes,
-                // Without a shadow(5) the hash stands in passwd(5); what that leaves open, the
-                // verification says.
-                Err(error) if error.is_missing() && file == AccountFile::Shadow => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let (fields, _) = closing(file, bytes, &account.name);
-            if !fields.locks.is_empty() || !fields.expiry.is_empty() {
-                all.push(fields);
+        let name = &account.name;
+        let mut all = vec![closing_in_passwd(self.accounts.passwd(), name)];
+        match self.accounts.shadow() {
+            Ok(shadow) => all.push(closing_in_shadow(shadow, name)),
+            // Without a shadow(5) the hash stands in passwd(5); what that leaves open, the
+            // verification says.
+            Err(error) if error.is_missing() => {}
+            Err(_) => {
+                let file = AccountFile::Shadow.path();
+                let again = self.root.read(file, ACCOUNT_FILE_BYTES_MAX)?;
+                all.push(closing_in_shadow(&Shadow::parse(again.bytes), name));
             }
         }
+        all.retain(|fields| !fields.locks.is_empty() || !fields.expiry.is_empty());
         Ok(all)
     }
 
@@ -135,7 +138,7 @@ impl<'h> Reading<'h> {
             shell: shell(&self.root, account),
             now,
             // The zone of a host that is not booted is not this machine's.
-            utc_offset: self.ender.and_then(|_| zone::utc_offset(now)),
+            utc_offset: self.moment.as_ref().and_then(|_| zone::utc_offset(now)),
             connection,
         };
         paths::evaluate(account, &facts, &mut self.files)
@@ -149,14 +152,19 @@ impl<'h> Reading<'h> {
 
     /// What runs as the account, when the host is booted and something does.
     pub fn alive(&self, account: &Account) -> Option<Subject> {
+        let moment = self.moment.as_ref()?;
+        if moment.has_nothing_of(&account.name, account.uid) {
+            return None;
+        }
         let (subject, holdings) = self.holdings(account)?;
         (!holdings.is_clean()).then_some(subject)
     }
 
     /// What belongs to an account now; `None` where the host is not booted.
     fn holdings(&self, account: &Account) -> Option<(Subject, Holdings)> {
+        let moment = self.moment.as_ref()?;
         let subject = self.subject(account);
-        let holdings = self.ender?.look(&subject, SudoBorn::Skip);
+        let holdings = moment.holdings(&subject, SudoBorn::Skip);
         Some((subject, holdings))
     }
 

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::host::root::{FileStamp, HostRoot, ReadError};
 use crate::orders::host::HostError;
 use crate::paths::facts::Sshd;
-use crate::processes::Ender;
-use crate::processes::table::Proc;
+use crate::processes::Moment;
 use crate::sshd::include::{Config, ConfigError, ConfigFiles, ReadProblem};
 use crate::sshd::printable::printable_path;
 use crate::sshd::release::Release;
@@ -34,12 +33,9 @@ pub struct Releases {
 pub fn find(
     root: &HostRoot,
     releases: &mut Releases,
-    ender: Option<&Ender>,
+    moment: Option<&Moment<'_>>,
 ) -> Result<Vec<Sshd>, HostError> {
-    let running = match ender {
-        Some(_) => running_configs(&Proc::open(Path::new("/proc"))?)?,
-        None => BTreeSet::new(),
-    };
+    let running = moment.map(running_configs).unwrap_or_default();
     let mut wanted = running.clone();
     // Installed but not running: it may be started by a socket, or after the next boot.
     match root.exists(Path::new(PROGRAM)) {
@@ -67,16 +63,13 @@ pub fn find(
 }
 
 /// The `-f` of every listening sshd. One that was started without reads the usual file.
-fn running_configs(proc: &Proc) -> Result<BTreeSet<PathBuf>, HostError> {
-    let table = proc.table().map_err(std::io::Error::from)?;
-    let listening = table
-        .processes
-        .iter()
-        .filter(|process| process.is_root() && process.comm == b"sshd");
-    Ok(listening
-        .filter_map(|process| proc.command_line(process.pid).ok().flatten())
+fn running_configs(moment: &Moment<'_>) -> BTreeSet<PathBuf> {
+    let processes = moment.table().processes.iter();
+    let listening = processes.filter(|process| process.is_root() && process.comm == b"sshd");
+    listening
+        .filter_map(|process| moment.proc().command_line(process.pid).ok().flatten())
         .map(|words| config_argument(&words).unwrap_or_else(|| CONFIG.into()))
-        .collect())
+        .collect()
 }
 
 /// The configuration an sshd was started with, from its command line.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::holdings::{Holdings, Scope, Subject, SudoBorn};
 use super::logind;
+use super::moment::Moment;
 use super::signaller::Signaller;
 use super::table::{Gap, Proc, Process};
 use crate::sys::process::{self, ProcessHandle, Signal};
@@ -112,6 +113,11 @@ impl Ender {
             logind_dir: PathBuf::from(logind::SESSIONS_DIR),
             program: program.to_path_buf(),
         })
+    }
+
+    /// The host's processes now, for questions about many accounts.
+    pub fn moment(&self) -> io::Result<Moment<'_>> {
+        Ok(Moment::now(&self.proc, &self.logind_dir)?)
     }
 
     /// What belongs to an account now.

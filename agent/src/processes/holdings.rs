@@ -7,6 +7,8 @@ use rescind_protocol::name::AccountName;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source};
 
 use super::logind::{self, LogindSession};
+use super::moment::Moment;
+use super::sshd::Connection;
 use super::table::{Proc, Process, Table};
 use crate::sys::process::{self, ProcessId};
 
@@ -102,24 +104,28 @@ pub enum SudoBorn {
 impl Holdings {
     /// Looks at the host once.
     pub fn look(proc: &Proc, logind_dir: &Path, subject: &Subject, born: SudoBorn) -> Self {
-        let mut gaps = Vec::new();
-        let table = proc.table().unwrap_or_else(|errno| {
-            gaps.push(format!("/proc: {}", errno.desc()));
-            Table::default()
-        });
-        let logins = logind::sessions(logind_dir).unwrap_or_else(|error| {
-            gaps.push(format!("{}: {error}", logind_dir.display()));
-            Vec::new()
-        });
-        gaps.extend(table.gaps.iter().map(ToString::to_string));
+        match Moment::now(proc, logind_dir) {
+            Ok(moment) => Self::at(&moment, subject, born),
+            Err(errno) => {
+                let nothing = Moment::of(proc, logind_dir, Table::default());
+                let mut found = Self::at(&nothing, subject, born);
+                found.gaps.push(format!("/proc: {}", errno.desc()));
+                found
+            }
+        }
+    }
+
+    /// What belonged to an account at a moment.
+    pub(super) fn at(moment: &Moment<'_>, subject: &Subject, born: SudoBorn) -> Self {
         let looking = Looking {
-            proc,
-            table: &table,
-            logins,
+            proc: moment.proc,
+            table: &moment.table,
+            logins: moment.logins(),
+            connections: moment.connections(),
             subject,
             own: process::own_pid(),
         };
-        looking.holdings(gaps, born)
+        looking.holdings(moment.gaps(), born)
     }
 
     /// Nothing of the account is left that could act.
@@ -203,7 +209,8 @@ impl Session {
 struct Looking<'a> {
     proc: &'a Proc,
     table: &'a Table,
-    logins: Vec<LogindSession>,
+    logins: &'a [LogindSession],
+    connections: &'a [Connection],
     subject: &'a Subject,
     own: ProcessId,
 }
@@ -221,7 +228,7 @@ impl Looking<'_> {
                 found.acting.push(process.clone());
             }
         }
-        let (sshd, others_sshd) = self.sshd_of_account(&found.processes, &mut gaps);
+        let (sshd, others_sshd) = self.sshd_of_account(&found.processes);
         found.sshd = sshd;
         let logins = self.logins_of_account(&others_sshd);
         let groups = self.control_groups(&found.processes, &mut gaps);
@@ -260,14 +267,17 @@ impl Looking<'_> {
     /// All processes that are candidates: living, not the kernel's, not init, neither we nor our
     /// ancestors, nor our children that act for us (those keep a uid of root's).
     fn others(&self) -> impl Iterator<Item = &Process> {
-        self.table.processes.iter().filter(|process| {
-            let ours = process.uids.contains(&0) && self.table.descends(process.pid, self.own);
-            process.is_alive()
-                && !process.kernel
-                && process.pid != 1
-                && !ours
-                && !self.table.descends(self.own, process.pid)
-        })
+        let processes = self.table.processes.iter();
+        processes.filter(|process| self.is_other(process))
+    }
+
+    fn is_other(&self, process: &Process) -> bool {
+        let ours = process.uids.contains(&0) && self.table.descends(process.pid, self.own);
+        process.is_alive()
+            && !process.kernel
+            && process.pid != 1
+            && !ours
+            && !self.table.descends(self.own, process.pid)
     }
 
     fn own_ancestor(&self) -> Option<Process> {
@@ -297,31 +307,14 @@ impl Looking<'_> {
         self.logins.iter().filter(of_account).collect()
     }
 
-    /// Root's sshd processes whose title names the account, or whose child is the account's. A
-    /// title counts only of a process that is root's entirely. The second list are the other
-    /// connections.
-    fn sshd_of_account(
-        &self,
-        owned: &[Process],
-        gaps: &mut Vec<String>,
-    ) -> (Vec<Process>, Vec<ProcessId>) {
-        let sshd = self
-            .others()
-            .filter(|process| process.is_root() && SSHD_NAMES.contains(&process.comm.as_slice()));
+    /// Root's sshd processes whose title names the account, or whose child is the account's. The
+    /// second list are the other connections.
+    fn sshd_of_account(&self, owned: &[Process]) -> (Vec<Process>, Vec<ProcessId>) {
         let (mut found, mut others) = (Vec::new(), Vec::new());
-        for process in sshd {
-            let line = match self.proc.command_line(process.pid) {
-                Ok(Some(line)) => line,
-                Ok(None) => continue,
-                Err(gap) => {
-                    gaps.push(gap.to_string());
-                    continue;
-                }
-            };
-            let Some(title) = line.first().and_then(|title| connection_title(title)) else {
-                continue; // a listener
-            };
-            let named = title_names(title, &self.subject.name, self.subject.uid);
+        let connections = self.connections.iter();
+        for connection in connections.filter(|c| self.is_other(&c.process)) {
+            let process = &connection.process;
+            let named = connection.is_of(&self.subject.name, self.subject.uid);
             let parent = || owned.iter().any(|child| child.ppid == process.pid);
             if named || (self.subject.scope == Scope::WholeUid && parent()) {
                 found.push(process.clone());
@@ -489,27 +482,6 @@ impl Looking<'_> {
     }
 }
 
-/// What sshd's processes are called: one program before OpenSSH 9.8, then two, then three.
-const SSHD_NAMES: [&[u8]; 3] = [b"sshd", b"sshd-session", b"sshd-auth"];
-
-/// The part of a title that is about a connection; `None` for a listener.
-fn connection_title(title: &[u8]) -> Option<&[u8]> {
-    let rest = ["sshd: ", "sshd-session: ", "sshd-auth: "]
-        .iter()
-        .find_map(|prefix| title.strip_prefix(prefix.as_bytes()))?;
-    let listens = rest.windows(10).any(|part| part == b"[listener]");
-    (!listens).then_some(rest)
-}
-
-/// Whether the title of a root's sshd names exactly this account: `alice [priv]`, or, for root,
-/// whose connections have no second process, `root@pts/0`.
-fn title_names(title: &[u8], name: &AccountName, uid: u32) -> bool {
-    let Some(rest) = title.strip_prefix(name.as_str().as_bytes()) else {
-        return false;
-    };
-    matches!(rest, b" [priv]" | b" [pam]") || (uid == 0 && rest.first() == Some(&b'@'))
-}
-
 /// Whether a control group's path has a component `unit`.
 fn is_in(group: Option<&[u8]>, unit: &str) -> bool {
     !unit.is_empty()
@@ -522,38 +494,6 @@ fn is_in(group: Option<&[u8]>, unit: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn titles_name_their_account_and_no_other() {
-        let alice: AccountName = "alice".parse().unwrap();
-        let names = |title: &str, name: &AccountName, uid| {
-            connection_title(title.as_bytes()).is_some_and(|t| title_names(t, name, uid))
-        };
-        for title in [
-            "sshd: alice [priv]",
-            "sshd-session: alice [priv]",
-            "sshd: alice [pam]",
-        ] {
-            assert!(names(title, &alice, 1000), "{title}");
-        }
-        for title in [
-            "sshd: alice2 [priv]",
-            "sshd: ali [priv]",
-            "sshd: alice@example [priv]",
-            "sshd: alice [listener] 0 of 10-100 startups",
-            "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
-            "/usr/sbin/sshd -D",
-            "alice [priv]",
-        ] {
-            assert!(!names(title, &alice, 1000), "{title}");
-        }
-        let root: AccountName = "root".parse().unwrap();
-        assert!(names("sshd: root@notty", &root, 0));
-        assert!(
-            !names("sshd: alice@notty", &alice, 1000),
-            "that one is not root's process"
-        );
-    }
 
     #[test]
     fn a_control_group_is_matched_by_whole_components() {

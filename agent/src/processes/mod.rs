@@ -10,11 +10,16 @@ pub mod end;
 pub mod holdings;
 /// The sessions that systemd-logind knows.
 pub mod logind;
+/// The host's processes, read once for many questions.
+pub mod moment;
 /// The parent's side of that subcommand.
 mod signaller;
+/// Root's sshd processes and what their titles say.
+mod sshd;
 /// The processes of the host, in one pass over /proc.
 pub mod table;
 
 pub use becomes::{SIGNAL_ARGUMENT, main as signal_main};
 pub use end::{EndError, EndReport, Ender, Frozen};
 pub use holdings::{Holdings, Scope, Session, Subject};
+pub use moment::Moment;

@@ -223,6 +223,11 @@ impl Proc {
             errno: Errno::EBADMSG,
         };
         let mut process = parse_stat(bytes).ok_or(malformed("stat"))?;
+        if process.kernel {
+            // Root's, and nothing else of it is of interest; many hosts have hundreds of them.
+            (process.uids, process.gids) = ([0; 4], [0; 4]);
+            return Ok(Some(process));
+        }
         let Some(bytes) = self.read_file(pid, "status", buffer)? else {
             return Ok(None);
         };

@@ -1,0 +1,97 @@
+//! The processes of the host at one moment, for questions about any number of accounts: reading
+//! /proc costs more than everything that is asked of it.
+
+use std::cell::OnceCell;
+use std::path::Path;
+
+use rescind_protocol::name::AccountName;
+
+use super::holdings::{Holdings, Subject, SudoBorn};
+use super::logind::{self, LogindSession};
+use super::sshd::{self, Connection};
+use super::table::{Proc, Table};
+use crate::sys::Errno;
+
+/// What was read. Nothing of it is read twice.
+#[derive(Debug)]
+pub struct Moment<'p> {
+    pub(super) proc: &'p Proc,
+    pub(super) table: Table,
+    logind_dir: &'p Path,
+    logins: OnceCell<(Vec<LogindSession>, Vec<String>)>,
+    connections: OnceCell<(Vec<Connection>, Vec<String>)>,
+}
+
+impl<'p> Moment<'p> {
+    /// Reads all processes; sessions and what sshds say of themselves are read when needed.
+    pub fn now(proc: &'p Proc, logind_dir: &'p Path) -> Result<Self, Errno> {
+        Ok(Self::of(proc, logind_dir, proc.table()?))
+    }
+
+    pub(super) fn of(proc: &'p Proc, logind_dir: &'p Path, table: Table) -> Self {
+        Self {
+            proc,
+            table,
+            logind_dir,
+            logins: OnceCell::new(),
+            connections: OnceCell::new(),
+        }
+    }
+
+    /// All processes.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Where more can be read of them.
+    pub fn proc(&self) -> &'p Proc {
+        self.proc
+    }
+
+    /// What belonged to an account at this moment.
+    pub fn holdings(&self, subject: &Subject, born: SudoBorn) -> Holdings {
+        Holdings::at(self, subject, born)
+    }
+
+    /// Whether nothing belonged to an account, as [`Holdings::is_clean`] says it, however far
+    /// "belongs" goes: the cheap answer to the usual case.
+    pub fn has_nothing_of(&self, name: &AccountName, uid: u32) -> bool {
+        let owned = self.table.processes.iter().any(|p| p.uids.contains(&uid));
+        !owned && !self.connections().iter().any(|c| c.is_of(name, uid))
+    }
+
+    /// The sessions that logind knows.
+    pub(super) fn logins(&self) -> &[LogindSession] {
+        &self.logins_and_gaps().0
+    }
+
+    /// Root's sshd processes that serve connections.
+    pub(super) fn connections(&self) -> &[Connection] {
+        &self.connections_and_gaps().0
+    }
+
+    /// What could not be read.
+    pub(super) fn gaps(&self) -> Vec<String> {
+        let processes = self.table.gaps.iter().map(ToString::to_string);
+        let more = [&self.logins_and_gaps().1, &self.connections_and_gaps().1];
+        processes
+            .chain(more.into_iter().flatten().cloned())
+            .collect()
+    }
+
+    fn logins_and_gaps(&self) -> &(Vec<LogindSession>, Vec<String>) {
+        self.logins
+            .get_or_init(|| match logind::sessions(self.logind_dir) {
+                Ok(logins) => (logins, Vec::new()),
+                Err(error) => {
+                    let gap = format!("{}: {error}", self.logind_dir.display());
+                    (Vec::new(), vec![gap])
+                }
+            })
+    }
+
+    fn connections_and_gaps(&self) -> &(Vec<Connection>, Vec<String>) {
+        self.connections
+            .get_or_init(|| sshd::connections(self.proc, &self.table))
+    }
+}
