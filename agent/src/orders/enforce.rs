@@ -1,11 +1,15 @@
 //! From an accepted order to its outcome: plan, guard, apply, verify, conclude.
 
+use std::rc::Rc;
+
 use rescind_protocol::evidence::Event;
 use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
 use rescind_protocol::order::Action;
 use rescind_protocol::outcome::Outcome;
 use rescind_protocol::path::{AccessPath, PathState};
 
+use crate::host::account::Account;
+use crate::host::accounts::Accounts;
 use crate::host::lock::AccountLock;
 use crate::orders::conclude::{self, Finding};
 use crate::orders::guards::{self, Refusal};
@@ -25,6 +29,32 @@ pub struct Applied {
     pub changed: bool,
     /// Changes that could not be made, and why.
     pub failures: Vec<String>,
+}
+
+/// What is looked at before the first change.
+#[derive(Debug, Clone, Copy)]
+pub struct Checks {
+    /// Whether the guards are asked.
+    pub guards: bool,
+    /// Whether the account must be one of this host's own.
+    pub must_be_local: bool,
+}
+
+impl Checks {
+    /// For what was allowed before.
+    pub const NONE: Self = Self {
+        guards: false,
+        must_be_local: false,
+    };
+}
+
+/// Why nothing was changed.
+#[derive(Debug)]
+pub enum Objection {
+    /// A guard says no.
+    Refused(Refusal),
+    /// passwd(5) does not know the account.
+    NotLocal(AccountName),
 }
 
 impl Engine {
@@ -47,17 +77,23 @@ impl Engine {
             .state()
             .order(id)
             .is_some_and(|order| !order.planned.is_empty());
-        if !begun {
-            if let Some(why) = self.served_elsewhere(action)? {
-                let took = self.since_accepted(id);
-                return self.conclude(conclude::impossible(id, why, took));
+        let mut checks = Checks {
+            guards: !begun,
+            must_be_local: !begun && self.host.is_live(),
+        };
+        let applied = loop {
+            match self.apply(id, action, checks)? {
+                Ok(applied) => break applied,
+                Err(Objection::Refused(refusal)) => return self.refuse(id, refusal),
+                Err(Objection::NotLocal(account)) => {
+                    if confirm::served_by_directory(&account) {
+                        return self.not_ours(id, &account);
+                    }
+                    // Nobody's account: there is nothing to close.
+                    checks.must_be_local = false;
+                }
             }
-            let reach = reach::of(self, action)?;
-            if let Err(refusal) = guards::judge(&reach, &self.config.guards) {
-                return self.refuse(id, refusal);
-            }
-        }
-        let applied = self.apply(id, action)?;
+        };
         let changed = applied.changed || begun;
         let finding = self.verify(action, applied.failures)?;
         let took = self.since_accepted(id);
@@ -65,28 +101,28 @@ impl Engine {
         self.conclude(outcome)
     }
 
-    /// Why an account cannot be closed here, when it is not this host's own.
-    fn served_elsewhere(&mut self, action: &Action) -> Result<Option<String>, EngineError> {
-        let (Action::DisableAccount { account } | Action::EndSessions { account }) = action else {
-            return Ok(None);
-        };
-        if !self.host.is_live() || self.host.read()?.accounts.by_name(account).is_some() {
-            return Ok(None);
-        }
-        Ok(confirm::served_by_directory(account).then(|| {
-            format!(
-                "{account} is not in /etc/passwd; a directory serves it (nsswitch.conf(5)), \
-                 disable it there"
-            )
-        }))
+    fn not_ours(&mut self, id: OrderId, account: &AccountName) -> Result<Outcome, EngineError> {
+        let why = format!(
+            "{account} is not in /etc/passwd; a directory serves it (nsswitch.conf(5)), \
+             disable it there"
+        );
+        let took = self.since_accepted(id);
+        self.conclude(conclude::impossible(id, why, took))
     }
 
     /// Plans and applies until nothing departs from the order, or something stands in the way.
-    pub(super) fn apply(&mut self, id: OrderId, action: &Action) -> Result<Applied, EngineError> {
+    ///
+    /// What is checked first is checked in the very reading that the first plan is made from.
+    pub(super) fn apply(
+        &mut self,
+        id: OrderId,
+        action: &Action,
+        checks: Checks,
+    ) -> Result<Result<Applied, Objection>, EngineError> {
         let mut applied = Applied::default();
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             applied.failures.clear();
-            let root = std::rc::Rc::clone(self.host.root());
+            let root = Rc::clone(self.host.root());
             // Held from reading to writing, so that nobody who keeps to it comes between.
             let lock = match action {
                 Action::DisableAccount { .. } => match Host::lock(&root) {
@@ -98,26 +134,40 @@ impl Engine {
                 },
                 _ => None,
             };
-            let mut plan = {
-                let mut reading = self.host.read()?;
-                plan_for(action, &see(action, &mut reading)?)
-            };
+            let (recently, now) = (reach::recently_closed(self, action), self.wall());
+            let mut reading = self.host.read()?;
+            if round == 0 {
+                if checks.must_be_local
+                    && let Some(account) = not_local(action, &reading)
+                {
+                    return Ok(Err(Objection::NotLocal(account)));
+                }
+                if checks.guards {
+                    let reach = reach::of(&mut reading, action, recently, now)?;
+                    if let Err(refusal) = guards::judge(&reach, &self.config.guards) {
+                        return Ok(Err(Objection::Refused(refusal)));
+                    }
+                }
+            }
+            let mut plan = plan_for(action, &see(action, &mut reading)?);
+            let accounts = Rc::clone(&reading.accounts);
+            drop(reading);
             if lock.is_none() {
                 plan.changes
                     .retain(|change| !matches!(change, Change::SetFields(_)));
             }
             if plan.changes.is_empty() {
-                return Ok(applied);
+                return Ok(Ok(applied));
             }
-            let stale = self.make_all(id, &plan, &plan.kept(), lock, &mut applied)?;
+            let stale = self.make_all(id, &plan, &plan.kept(), &accounts, lock, &mut applied)?;
             if !stale {
-                return Ok(applied);
+                return Ok(Ok(applied));
             }
         }
         applied
             .failures
             .push("files kept changing while they were edited".into());
-        Ok(applied)
+        Ok(Ok(applied))
     }
 
     /// Journals a plan with what undoes it, and makes its changes. Says whether it was out of date.
@@ -126,6 +176,7 @@ impl Engine {
         id: OrderId,
         plan: &Plan,
         kept: &Kept,
+        accounts: &Accounts,
         mut lock: Option<AccountLock<'_>>,
         applied: &mut Applied,
     ) -> Result<bool, EngineError> {
@@ -140,7 +191,6 @@ impl Engine {
             },
             undo.as_ref().map(|undo| undo.as_slice()),
         )?;
-        let accounts = self.owners_of(plan)?;
         let mut stale = false;
         for (step, change) in (0u32..).zip(&plan.changes) {
             let uses_lock = matches!(change, Change::SetFields(_) | Change::RestoreFields(_));
@@ -154,10 +204,9 @@ impl Engine {
             }
             self.store
                 .append(&Event::StepBegun { order: id, step }, None)?;
-            let owner = accounts.get(step as usize).and_then(Option::as_ref);
-            let made = self
-                .host
-                .make(change, owner, lock.as_ref().filter(|_| uses_lock));
+            let owner = owner_of(change, accounts);
+            let lock = lock.as_ref().filter(|_| uses_lock);
+            let made = self.host.make(change, owner.as_ref(), lock);
             let (changed, error) = match made {
                 Ok(changed) => (changed, None),
                 Err(error) => {
@@ -178,28 +227,6 @@ impl Engine {
             )?;
         }
         Ok(stale)
-    }
-
-    /// The account as whose file each change is made, where it is about a file of an account.
-    fn owners_of(
-        &mut self,
-        plan: &Plan,
-    ) -> Result<Vec<Option<crate::host::account::Account>>, EngineError> {
-        let about_keys = |change: &Change| match change {
-            Change::RemoveKeys(keys) | Change::RestoreKeys(keys) => Some(keys.account.clone()),
-            _ => None,
-        };
-        if !plan
-            .changes
-            .iter()
-            .any(|change| about_keys(change).is_some())
-        {
-            return Ok(vec![None; plan.changes.len()]);
-        }
-        let accounts =
-            crate::host::accounts::Accounts::load(self.host.root()).map_err(HostError::from)?;
-        let owner = |change| about_keys(change).and_then(|name| accounts.by_name(&name));
-        Ok(plan.changes.iter().map(owner).collect())
     }
 
     /// Reads the host again and says what departs from the order.
@@ -255,6 +282,25 @@ impl Engine {
         self.watch_list_stale = true;
         self.to_confirm.push_back(outcome.order);
         Ok(outcome)
+    }
+}
+
+/// The account as whose file a change is made, where it is about a file of an account.
+fn owner_of(change: &Change, accounts: &Accounts) -> Option<Account> {
+    match change {
+        Change::RemoveKeys(keys) | Change::RestoreKeys(keys) => accounts.by_name(&keys.account),
+        _ => None,
+    }
+}
+
+/// The account that an order is about, when it is not this host's own.
+fn not_local(action: &Action, reading: &Reading<'_>) -> Option<AccountName> {
+    match action {
+        Action::DisableAccount { account } | Action::EndSessions { account } => {
+            let ours = reading.accounts.by_name(account).is_some();
+            (!ours).then(|| account.clone())
+        }
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rescind_protocol::evidence::Event;
 use rescind_protocol::name::{AccountName, OrderId};
@@ -12,7 +13,7 @@ use rescind_protocol::order::Action;
 use rescind_protocol::outcome::{Outcome, Verdict};
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 
-use crate::orders::enforce::{Applied, plan_for, see};
+use crate::orders::enforce::{Applied, Checks, plan_for, see};
 use crate::orders::host::Host;
 use crate::orders::kept::Kept;
 use crate::orders::plan::{Change, Plan};
@@ -138,7 +139,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let before = self.clock.boot_us();
         let applied = if keep {
-            self.apply(id, action)?
+            // Without checks nothing can be objected to.
+            let applied = self.apply(id, action, Checks::NONE)?;
+            applied.unwrap_or_default()
         } else {
             self.apply_unkept(id, action)?
         };
@@ -155,7 +158,7 @@ impl Engine {
 
     fn apply_unkept(&mut self, id: OrderId, action: &Action) -> Result<Applied, EngineError> {
         let mut applied = Applied::default();
-        let root = std::rc::Rc::clone(self.host.root());
+        let root = Rc::clone(self.host.root());
         let lock = match (action, Host::lock(&root)) {
             (Action::DisableAccount { .. }, Ok(lock)) => Some(lock),
             (Action::DisableAccount { .. }, Err(error)) => {
@@ -166,9 +169,10 @@ impl Engine {
         };
         let mut reading = self.host.read()?;
         let plan = plan_for(action, &see(action, &mut reading)?);
+        let accounts = Rc::clone(&reading.accounts);
         drop(reading);
         if !plan.changes.is_empty() {
-            self.make_all(id, &plan, &Kept::default(), lock, &mut applied)?;
+            self.make_all(id, &plan, &Kept::default(), &accounts, lock, &mut applied)?;
         }
         Ok(applied)
     }

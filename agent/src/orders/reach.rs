@@ -2,26 +2,30 @@
 
 use std::collections::BTreeSet;
 
-use rescind_protocol::name::{AccountName, KeyFingerprint};
+use rescind_protocol::name::{AccountName, KeyFingerprint, UnixMillis};
 use rescind_protocol::order::Action;
 use rescind_protocol::path::{Mechanism, PathState};
 
 use crate::escalation::steps::{Step, Sure};
 use crate::escalation::sudo::HostSudo;
 use crate::host::account::Account;
+use crate::orders::Engine;
 use crate::orders::guards::{Reach, RootWays};
 use crate::orders::host::HostError;
 use crate::orders::reading::Reading;
-use crate::orders::{Engine, EngineError};
 
 /// What an action would touch.
-pub fn of(engine: &mut Engine, action: &Action) -> Result<Reach, EngineError> {
+pub fn of(
+    reading: &mut Reading<'_>,
+    action: &Action,
+    recently: BTreeSet<AccountName>,
+    now: UnixMillis,
+) -> Result<Reach, HostError> {
     let mut reach = Reach {
-        recently: recently_closed(engine, action),
+        recently,
         ..Reach::default()
     };
-    let now = i64::try_from(engine.wall().0 / 1000).unwrap_or(i64::MAX);
-    let mut reading = engine.host.read()?;
+    let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
     let (losing, key): (Vec<Account>, Option<KeyFingerprint>) = match action {
         Action::DisableAccount { account } => {
             reach.closed.insert(account.clone());
@@ -34,7 +38,7 @@ pub fn of(engine: &mut Engine, action: &Action) -> Result<Reach, EngineError> {
             fingerprint,
             account,
         } => (
-            holders(&mut reading, *fingerprint, account.as_ref()),
+            holders(reading, *fingerprint, account.as_ref()),
             Some(*fingerprint),
         ),
         Action::EndSessions { account } => {
@@ -45,12 +49,12 @@ pub fn of(engine: &mut Engine, action: &Action) -> Result<Reach, EngineError> {
         Action::Release { .. } => return Ok(reach),
     };
     reach.accounts = losing.iter().map(|account| account.name.clone()).collect();
-    reach.root = root_ways(&mut reading, &losing, key, now)?;
+    reach.root = root_ways(reading, &losing, key, now)?;
     Ok(reach)
 }
 
 /// The accounts that other orders closed within the window.
-fn recently_closed(engine: &Engine, action: &Action) -> BTreeSet<AccountName> {
+pub fn recently_closed(engine: &Engine, action: &Action) -> BTreeSet<AccountName> {
     let window = engine.config.guards.blast_radius_window.as_millis();
     let since = u128::from(engine.wall().0).saturating_sub(window);
     let orders = engine.store.state().standing();

@@ -6,9 +6,10 @@ use rescind_protocol::order::Action;
 use rescind_protocol::outcome::Outcome;
 use zeroize::Zeroizing;
 
+use crate::host::accounts::Accounts;
 use crate::orders::conclude::{self, Finding};
 use crate::orders::enforce::Applied;
-use crate::orders::host::{self, Host};
+use crate::orders::host::{self, Host, HostError};
 use crate::orders::kept::Kept;
 use crate::orders::plan::{self, Forbidden, Plan};
 use crate::orders::{Engine, EngineError};
@@ -123,7 +124,8 @@ impl Engine {
                 None
             }
         };
-        self.make_all(id, plan, &Kept::default(), lock, &mut applied)?;
+        let accounts = Accounts::load(&root).map_err(HostError::from)?;
+        self.make_all(id, plan, &Kept::default(), &accounts, lock, &mut applied)?;
         Ok(applied)
     }
 

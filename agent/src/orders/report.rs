@@ -141,11 +141,15 @@ impl Engine {
             }
         };
         let action = &signed.order().action;
+        let (recently, now) = (reach::recently_closed(self, action), self.wall());
+        let mut reading = self.host.read()?;
         let refusal = match guards::ceiling(action, &self.config.ceiling) {
             Err(refusal) => Some(refusal),
-            Ok(()) => guards::judge(&reach::of(self, action)?, &self.config.guards).err(),
+            Ok(()) => {
+                let reach = reach::of(&mut reading, action, recently, now)?;
+                guards::judge(&reach, &self.config.guards).err()
+            }
         };
-        let mut reading = self.host.read()?;
         let plan = plan_for(action, &see(action, &mut reading)?);
         drop(reading);
         let mut diff = diff(&plan);
