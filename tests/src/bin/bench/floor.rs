@@ -1,35 +1,79 @@
 //! The floor: the least that a durable change of the same files costs, by a program that does
 //! nothing else. It does not check, lock, keep or prove anything.
+//!
+//! It is measured between the orders, on copies of the files beside them, so that whatever slows
+//! the machine down slows both.
 
 use crate::Figures;
 use crate::people::People;
 use rescind_tests::Host;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Closes accounts one after the other: hash locked and expiry set in shadow, the key file emptied,
-/// each by a new file, fsync, rename and fsync of its directory, then both read back.
-pub fn measure(host: &Host, people: &People, times: usize) -> Figures {
-    let mut figures = Figures::default();
-    for nth in 0..times {
-        if nth > 0 && nth % people.count() == 0 {
-            people.reset(host);
+/// Where the copies are, on the file system of the host's root.
+const DIR: &str = "var/tmp/rescind-floor";
+
+/// Copies of a host's account and key files, and what changing them took.
+pub struct Floor {
+    dir: PathBuf,
+    names: Vec<String>,
+    next: usize,
+    figures: Figures,
+}
+
+impl Floor {
+    /// Copies the files of a host that has no agent yet.
+    pub fn of(host: &Host, people: &People, times: usize) -> Self {
+        let mut floor = Self {
+            dir: host.root().join(DIR),
+            names: Vec::new(),
+            next: 0,
+            figures: Figures::default(),
+        };
+        if let Err(error) = floor.copy(host, people, times) {
+            panic!("the floor: {error}");
         }
-        let keys = host.root().join(&people.key_file(nth)[1..]);
-        let shadow = host.root().join("etc/shadow");
+        floor
+    }
+
+    fn copy(&mut self, host: &Host, people: &People, times: usize) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        fs::copy(host.root().join("etc/shadow"), self.dir.join("shadow"))?;
+        // One directory for each change, as there is one for each account.
+        for nth in 0..times {
+            let dir = self.dir.join(nth.to_string());
+            fs::create_dir(&dir)?;
+            let keys = host.root().join(&people.key_file(nth)[1..]);
+            fs::copy(keys, dir.join("authorized_keys"))?;
+            self.names.push(people.name(nth));
+        }
+        File::open(&self.dir)?.sync_all()
+    }
+
+    /// Closes the next account: hash locked and expiry set in shadow, the key file emptied, each
+    /// by a new file, fsync, rename and fsync of its directory, then both read back.
+    pub fn measure(&mut self) {
+        let Some(name) = self.names.get(self.next) else {
+            return;
+        };
+        let keys = self.dir.join(self.next.to_string()).join("authorized_keys");
         let begin = Instant::now();
-        let closed = close(&shadow, &keys, &people.name(nth));
-        figures.add_time(begin.elapsed());
+        let closed = close(&self.dir.join("shadow"), &keys, name);
+        self.figures.add_time(begin.elapsed());
+        self.next += 1;
         match closed {
             Ok(true) => {}
             Ok(false) => panic!("the floor does not read back what it wrote"),
             Err(error) => panic!("the floor: {error}"),
         }
     }
-    people.reset(host);
-    figures
+
+    /// All that was measured.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
 }
 
 fn close(shadow: &Path, keys: &Path, name: &str) -> io::Result<bool> {

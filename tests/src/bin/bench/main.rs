@@ -15,6 +15,7 @@ mod people;
 mod shell;
 
 use figures::Figures;
+use floor::Floor;
 use people::People;
 use rescind_tests::{ControlPlane, Host, Key, Package, Release, Storage, deb};
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ fn main() {
 fn measure(orders: usize) -> Value {
     let login = Key::ed25519("bench");
     let control = ControlPlane::start();
-    let mut benches = SIZES.map(|size| Bench::set(size, &login, &control, orders.min(FEWER)));
+    let mut benches = SIZES.map(|size| Bench::set(size, &login, &control, orders));
     for bench in &mut benches {
         bench.give_orders(&control, &login, orders);
     }
@@ -70,20 +71,22 @@ fn measure(orders: usize) -> Value {
 struct Bench {
     host: Host,
     people: People,
+    floor: Floor,
     report: Value,
 }
 
 impl Bench {
     /// Boots a host with so many accounts, measures what needs no agent, and installs one.
-    fn set(size: usize, login: &Key, control: &ControlPlane, by_hand: usize) -> Self {
+    fn set(size: usize, login: &Key, control: &ControlPlane, orders: usize) -> Self {
         say(&format!("a host with {size} accounts"));
         let host = Host::of(Release::Bookworm)
             .storage(Storage::Copy)
             .named(&format!("bench-{size}"))
             .boot();
         let people = People::settle(&host, size, login);
-        let mut report = json!({ "floor_ms": floor::measure(&host, &people, 200).to_json() });
-        let (afresh, over_master) = shell::usermod(&host, &people, login, by_hand);
+        let floor = Floor::of(&host, &people, orders);
+        let mut report = json!({});
+        let (afresh, over_master) = shell::usermod(&host, &people, login, orders.min(FEWER));
         report["usermod_over_new_ssh_ms"] = afresh.to_json();
         report["usermod_over_open_ssh_ms"] = over_master.to_json();
         people.reset(&host);
@@ -97,6 +100,7 @@ impl Bench {
         Self {
             host,
             people,
+            floor,
             report,
         }
     }
@@ -111,9 +115,11 @@ impl Bench {
         };
         let size = self.people.count();
         say(&format!("{size} accounts: {orders} orders"));
-        self.report["revoke_account"] = giver.revoke_accounts(0, orders, false);
+        self.report["revoke_account"] = giver.revoke_accounts(0, orders, false, &mut self.floor);
+        self.report["floor_ms"] = self.floor.figures().to_json();
         say(&format!("{size} accounts: {orders} orders with sessions"));
-        self.report["revoke_account_with_session"] = giver.revoke_accounts(orders, orders, true);
+        self.report["revoke_account_with_session"] =
+            giver.revoke_accounts(orders, orders, true, &mut self.floor);
         let keys = orders.min(FEWER);
         say(&format!("{size} accounts: {keys} keys"));
         self.report["revoke_key_everywhere"] = giver.revoke_keys(keys);

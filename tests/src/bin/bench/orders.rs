@@ -2,6 +2,7 @@
 //! by the control plane's clock from the moment it was signed.
 
 use crate::Figures;
+use crate::floor::Floor;
 use crate::people::People;
 use rescind_tests::{ControlPlane, Host, Key, Login, Session, run};
 use serde_json::{Map, Value, json};
@@ -39,7 +40,13 @@ struct Seen {
 impl Giver<'_> {
     /// Revokes accounts, `first` and those after. Where there are fewer accounts than orders, the
     /// orders are released after each round, which is not measured.
-    pub fn revoke_accounts(&self, first: usize, orders: usize, sessions: bool) -> Value {
+    pub fn revoke_accounts(
+        &self,
+        first: usize,
+        orders: usize,
+        sessions: bool,
+        floor: &mut Floor,
+    ) -> Value {
         let mut seen = Seen::default();
         let mut left = first..first + orders;
         while !left.is_empty() {
@@ -61,6 +68,10 @@ impl Giver<'_> {
                         seen.sessions_ended += usize::from(ended);
                     }
                     thread::sleep(PAUSE);
+                    if !sessions {
+                        floor.measure();
+                        thread::sleep(PAUSE);
+                    }
                 }
             }
             if self.people.count() < 10 * orders {
