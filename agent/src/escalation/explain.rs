@@ -329,7 +329,7 @@ pub(super) mod tests {
             let accounts = Accounts::load(&root).unwrap();
             let ways = Ways {
                 accounts: &accounts,
-                sudo: &HostSudo::read(&root, 1_700_000_000).unwrap(),
+                sudo: &HostSudo::read(&root, &mut Default::default(), 1_700_000_000).unwrap(),
                 su: &SuRules::read(&root).unwrap(),
                 today: 19_675,
             };

@@ -8,6 +8,7 @@ use rescind_protocol::path::Source;
 use super::steps::{Means, Step, Sure};
 use crate::host::account::{Account, PasswordState};
 use crate::host::accounts::Accounts;
+use crate::host::learnt::Learnt;
 use crate::host::root::{HostRoot, ReadError};
 use crate::sshd::printable::printable_path;
 use crate::sudoers::policy::{Answer, PasswordOf, Way};
@@ -24,6 +25,9 @@ const NAMES_MAX: usize = 65_536;
 /// Accounts that rules name as targets, looked at for one account.
 const TARGETS_MAX: usize = 256;
 
+/// The dialects of sudo programs.
+pub type Dialects = Learnt<Dialect>;
+
 /// What sudo would read, read.
 #[derive(Debug)]
 pub struct HostSudo {
@@ -36,7 +40,7 @@ pub struct HostSudo {
 
 impl HostSudo {
     /// Reads the policy that sudo.conf(5) names, as the installed sudo would.
-    pub fn read(root: &HostRoot, now: i64) -> Result<Self, ReadError> {
+    pub fn read(root: &HostRoot, known: &mut Dialects, now: i64) -> Result<Self, ReadError> {
         let name = crate::config::host_name(root.path());
         let name = name.as_ref().map_or("", |name| name.as_str());
         let missing_is_none = |path: &str| match root.read(Path::new(path), SUDOERS_BYTES_MAX) {
@@ -55,7 +59,7 @@ impl HostSudo {
         };
         // That it cannot be looked at does not make it missing.
         let file = file.filter(|file| !matches!(root.exists(file), Ok(false)));
-        let sudoers = match (file, installed(root)?) {
+        let sudoers = match (file, installed(root, known)?) {
             (Some(file), Some(dialect)) => Some(sudoers::parse(
                 &PolicyFiles(root),
                 &file,
@@ -169,14 +173,11 @@ impl HostSudo {
 }
 
 /// The dialect of the installed sudo, by the version inside the program; `None` without one.
-fn installed(root: &HostRoot) -> Result<Option<Dialect>, ReadError> {
+fn installed(root: &HostRoot, known: &mut Dialects) -> Result<Option<Dialect>, ReadError> {
+    let learn = |bytes: &[u8]| Dialect::of_version(version(bytes).unwrap_or(""));
     for program in PROGRAMS {
-        match root.read(Path::new(program), PROGRAM_BYTES_MAX) {
-            Ok(file) => {
-                return Ok(Some(Dialect::of_version(
-                    version(&file.bytes).unwrap_or(""),
-                )));
-            }
+        match known.of(root, Path::new(program), PROGRAM_BYTES_MAX, learn) {
+            Ok(dialect) => return Ok(Some(dialect)),
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
         }

@@ -31,7 +31,9 @@ impl LoginDefs {
     /// Takes the file's content; the last line of a name counts, a value that is no number does not.
     pub fn parse(bytes: &[u8]) -> Self {
         let value = |name: &str| {
-            bytes.split(|byte| *byte == b'\n').rev().find_map(|line| {
+            let lines = bytes.split(|byte| *byte == b'\n').rev();
+            let mut named = lines.filter(|l| l.trim_ascii_start().starts_with(name.as_bytes()));
+            named.find_map(|line| {
                 let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
                 (words.next()? == name).then(|| number(words.next()?))?
             })

@@ -18,6 +18,8 @@ pub mod expiry;
 pub mod group;
 /// gshadow(5).
 pub mod gshadow;
+/// What was learnt of large files, kept while they stay the same.
+pub mod learnt;
 /// login.defs(5), as far as it says who is a person.
 pub mod login_defs;
 

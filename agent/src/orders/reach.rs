@@ -96,7 +96,7 @@ fn root_ways(
     key: Option<KeyFingerprint>,
     now: i64,
 ) -> Result<RootWays, HostError> {
-    let sudo = HostSudo::read(reading.root(), now)?;
+    let sudo = reading.sudo(now)?;
     let root = reading.accounts.by_uid(0);
     let becomes_root = |account: &Account| How::of(account, &sudo, &root);
     let mut ways = RootWays::default();

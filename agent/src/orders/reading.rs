@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use rescind_protocol::path::AccessPath;
 
+use crate::escalation::sudo::{Dialects, HostSudo};
 use crate::home::HomeChild;
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
@@ -43,6 +44,14 @@ pub struct Reading<'h> {
     pub sshds: Vec<Sshd>,
     people: LoginDefs,
     files: UserFiles<'h>,
+    sudos: &'h mut Dialects,
+}
+
+/// What is known of the host's programs; they are large and seldom change.
+#[derive(Debug, Default)]
+pub struct Programs {
+    sshd: Releases,
+    sudo: Dialects,
 }
 
 impl<'h> Reading<'h> {
@@ -50,24 +59,30 @@ impl<'h> Reading<'h> {
     pub fn take(
         root: Rc<HostRoot>,
         homes: &'h mut HomeChild,
-        releases: &mut Releases,
+        programs: &'h mut Programs,
         ender: Option<&'h Ender>,
     ) -> Result<Self, HostError> {
         let accounts = Rc::new(Accounts::load(&root)?);
         let moment = ender.map(Ender::moment).transpose()?;
         Ok(Self {
-            sshds: sshds::find(&root, releases, moment.as_ref())?,
+            sshds: sshds::find(&root, &mut programs.sshd, moment.as_ref())?,
             people: LoginDefs::read(&root)?,
             files: UserFiles::new(homes, Rc::clone(&root), Rc::clone(&accounts)),
             accounts,
             root,
             moment,
+            sudos: &mut programs.sudo,
         })
     }
 
     /// The host that was read.
     pub fn root(&self) -> &Rc<HostRoot> {
         &self.root
+    }
+
+    /// The policy of its sudo.
+    pub fn sudo(&mut self, now: i64) -> Result<HostSudo, HostError> {
+        Ok(HostSudo::read(&self.root, self.sudos, now)?)
     }
 
     /// What locking and expiring an account would change.

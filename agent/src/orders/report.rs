@@ -1,5 +1,7 @@
 //! What the local command line asks of a host and its orders, as JSON with stable names.
 
+use std::rc::Rc;
+
 use rescind_protocol::evidence::Channel;
 use rescind_protocol::message::Disposition;
 use rescind_protocol::name::AccountName;
@@ -9,9 +11,7 @@ use serde_json::{Value, json};
 
 use crate::escalation::explain::{Ways, explain};
 use crate::escalation::su::SuRules;
-use crate::escalation::sudo::HostSudo;
 use crate::host::account::{Account, PasswordState};
-use crate::host::accounts::Accounts;
 use crate::orders::accept::{self, Judgement, Seen, Trusted};
 use crate::orders::enforce::{plan_for, see};
 use crate::orders::host::HostError;
@@ -103,15 +103,16 @@ impl Engine {
     /// Why an account can become root, step by step.
     pub fn explain(&mut self, name: &AccountName) -> Result<Value, EngineError> {
         let now = i64::try_from(self.wall().0 / 1000).unwrap_or(i64::MAX);
-        let root = self.host.root();
-        let accounts = Accounts::load(root).map_err(HostError::from)?;
+        let mut reading = self.host.read()?;
+        let sudo = reading.sudo(now)?;
+        let accounts = Rc::clone(&reading.accounts);
         let account = accounts
             .by_name(name)
             .ok_or_else(|| EngineError::NoAccount(name.clone()))?;
         let ways = Ways {
             accounts: &accounts,
-            sudo: &HostSudo::read(root, now).map_err(HostError::from)?,
-            su: &SuRules::read(root).map_err(HostError::from)?,
+            sudo: &sudo,
+            su: &SuRules::read(reading.root()).map_err(HostError::from)?,
             today: now / 86_400,
         };
         Ok(explain(&account, &ways).to_json())

@@ -1,11 +1,12 @@
 //! Which sshds this host has: their programs, releases and configurations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::host::root::{FileStamp, HostRoot, ReadError};
+use crate::host::learnt::Learnt;
+use crate::host::root::{HostRoot, ReadError};
 use crate::orders::host::HostError;
 use crate::paths::facts::Sshd;
 use crate::processes::Moment;
@@ -23,11 +24,8 @@ const NAMES_MAX: usize = 65_536;
 /// More listening sshds than this no host has; those beyond are reported as not looked at.
 const SSHDS_MAX: usize = 16;
 
-/// What was learnt of programs, kept while the file stays the same.
-#[derive(Debug, Default)]
-pub struct Releases {
-    known: BTreeMap<PathBuf, (FileStamp, Release)>,
-}
+/// Releases of sshd programs, or why they cannot be told.
+pub type Releases = Learnt<Result<Release, String>>;
 
 /// The sshds of the host: the installed one and every other that is running.
 pub fn find(
@@ -44,7 +42,7 @@ pub fn find(
             wanted.insert(PathBuf::from(CONFIG));
         }
     }
-    let release = releases.of(root, Path::new(PROGRAM));
+    let release = release_of(root, releases, Path::new(PROGRAM));
     Ok(wanted
         .into_iter()
         .take(SSHDS_MAX)
@@ -94,26 +92,18 @@ fn config_argument(words: &[Vec<u8>]) -> Option<PathBuf> {
     None
 }
 
-impl Releases {
-    /// The release of an sshd program, from the version text inside it.
-    fn of(&mut self, root: &HostRoot, program: &Path) -> Result<Release, String> {
-        let said = |error: ReadError| error.to_string();
-        let standing = root.stat(program).map_err(said)?;
-        let stamp = FileStamp::from(&standing.stat);
-        if let Some((known, release)) = self.known.get(program)
-            && *known == stamp
-        {
-            return Ok(release.clone());
-        }
-        let file = root.read(program, PROGRAM_BYTES_MAX).map_err(said)?;
-        let release: Release = banner(&file.bytes)
+/// The release of an sshd program, from the version text inside it.
+fn release_of(root: &HostRoot, known: &mut Releases, program: &Path) -> Result<Release, String> {
+    let learn = |bytes: &[u8]| {
+        banner(bytes)
             .ok_or_else(|| format!("{}: no OpenSSH version in it", program.display()))?
             .parse()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
-        self.known
-            .insert(program.to_owned(), (file.stamp, release.clone()));
-        Ok(release)
-    }
+            .map_err(|error| format!("{}: {error}", program.display()))
+    };
+    let said = |error: ReadError| error.to_string();
+    known
+        .of(root, program, PROGRAM_BYTES_MAX, learn)
+        .map_err(said)?
 }
 
 /// The longest text of the form `OpenSSH_9.2p1 Debian-2+deb12u3` in a program. The names of older
