@@ -315,20 +315,13 @@ pub(super) fn see(action: &Action, reading: &mut Reading<'_>) -> Result<Seen, Ho
                 seen.alive = reading.alive(&account);
             }
         }
-        Action::RevokeKey { account, .. } => {
-            let accounts: Vec<_> = match account {
-                Some(name) => reading.accounts.by_name(name).into_iter().collect(),
-                None => reading.accounts.iter().collect(),
-            };
-            for account in &accounts {
-                let (files, gaps) = reading.key_files(account);
-                seen.key_files.extend(files);
-                for gap in gaps {
-                    if !seen.gaps.contains(&gap) {
-                        seen.gaps.push(gap);
-                    }
-                }
-            }
+        Action::RevokeKey {
+            fingerprint,
+            account,
+        } => {
+            let with_key = reading.with_key(*fingerprint, account.as_ref());
+            seen.key_files = with_key.files.clone();
+            seen.gaps = with_key.gaps.iter().cloned().collect();
         }
         Action::EndSessions { account } => {
             if let Some(account) = reading.accounts.by_name(account) {
@@ -360,26 +353,13 @@ fn paths_of_key(
     fingerprint: KeyFingerprint,
     account: Option<&AccountName>,
 ) -> Vec<AccessPath> {
-    // The reading has each file once; only accounts in whose files the key still stands are
-    // judged, because judging all of them would say nothing about this key.
-    let accounts: Vec<_> = match account {
-        Some(name) => reading.accounts.by_name(name).into_iter().collect(),
-        None => reading.accounts.iter().collect(),
-    };
+    // Only accounts in whose files the key still stands are judged, because judging all of them
+    // would say nothing about this key.
     let mut paths = Vec::new();
-    for account in accounts {
-        let (files, _) = reading.key_files(&account);
-        let has_it = files.iter().any(|seen| {
-            let mut keys = seen.file.keys();
-            keys.any(|key| key.fingerprint == fingerprint)
-        });
-        if has_it {
-            let all = reading.paths(&account);
-            paths.extend(
-                all.into_iter()
-                    .filter(|path| path.fingerprint == Some(fingerprint)),
-            );
-        }
+    for account in &reading.with_key(fingerprint, account).holders {
+        let all = reading.paths(account);
+        let of_key = |path: &AccessPath| path.fingerprint == Some(fingerprint);
+        paths.extend(all.into_iter().filter(of_key));
     }
     paths.retain(|path| path.state != PathState::Closed);
     paths

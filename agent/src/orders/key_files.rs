@@ -1,6 +1,7 @@
 //! Key files, for plans and for the evaluator: each read once in a reading.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -51,21 +52,51 @@ impl<'h> UserFiles<'h> {
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let read = Read {
-            owner: ids(account),
-            path: path.to_vec(),
-            home: Some(account.home.clone()),
-            max_bytes: KEY_FILE_BYTES_MAX,
-        };
-        let content = match self.homes.read(&read, PATIENCE) {
-            Ok(content) => Ok(Some(Rc::new(content))),
-            Err(HomeError {
-                why: Why::Missing, ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let content = self.homes.read(&read_as(account, path), PATIENCE);
+        let content = missing_is_none(content.map(Rc::new));
         self.known.insert(key, content.clone());
         content
+    }
+
+    /// Reads files that will be asked for, in few messages to the child instead of one for each.
+    pub fn fetch(&mut self, account: &Account, paths: &[&[u8]]) {
+        let key = |path: &[u8]| (path.to_vec(), account.uid);
+        let unknown = paths
+            .iter()
+            .filter(|path| !self.known.contains_key(&key(path)));
+        let reads: Vec<Read> = unknown.map(|path| read_as(account, path)).collect();
+        if reads.len() < 2 {
+            return; // reading it when it is asked for costs the same
+        }
+        let known = &mut self.known;
+        let _ = self.homes.read_many(&reads, PATIENCE, |nth, result| {
+            let result = result.map(Rc::new);
+            known.insert(key(&reads[nth].path), missing_is_none(result));
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Reads many files of many accounts, keeps none of them, and hands over each that is there,
+    /// or why it could not be read, with its place in `wanted`.
+    pub fn pass_over(
+        &mut self,
+        wanted: &[(&Account, &[u8])],
+        mut each: impl FnMut(usize, Result<Rc<Content>, HomeError>),
+    ) {
+        let reads = wanted.iter().map(|(account, path)| read_as(account, path));
+        let reads: Vec<Read> = reads.collect();
+        let _ = self.homes.read_many(&reads, PATIENCE, |nth, result| {
+            if let Some(result) = missing_is_none(result.map(Rc::new)).transpose() {
+                each(nth, result);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Keeps a file that was passed over, so that all of this reading sees the same state of it.
+    pub fn keep(&mut self, account: &Account, path: &[u8], content: Rc<Content>) {
+        let key = (path.to_vec(), account.uid);
+        self.known.entry(key).or_insert(Ok(Some(content)));
     }
 
     fn ownership(&self, account: &Account, uid: u32, gid: u32, mode: u32) -> Ownership {
@@ -160,6 +191,25 @@ fn problem(error: HomeError) -> ReadProblem {
         // The kernel gives up as we do.
         Why::Links(LinkTrouble::TooMany) => ReadProblem::TooManyLinks,
         _ => ReadProblem::Other(error.to_string()),
+    }
+}
+
+fn read_as(account: &Account, path: &[u8]) -> Read {
+    Read {
+        owner: ids(account),
+        path: path.to_vec(),
+        home: Some(account.home.clone()),
+        max_bytes: KEY_FILE_BYTES_MAX,
+    }
+}
+
+fn missing_is_none(read: Result<Rc<Content>, HomeError>) -> Known {
+    match read {
+        Ok(content) => Ok(Some(content)),
+        Err(HomeError {
+            why: Why::Missing, ..
+        }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

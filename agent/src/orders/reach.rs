@@ -38,7 +38,10 @@ pub fn of(
             fingerprint,
             account,
         } => (
-            holders(reading, *fingerprint, account.as_ref()),
+            reading
+                .with_key(*fingerprint, account.as_ref())
+                .holders
+                .clone(),
             Some(*fingerprint),
         ),
         Action::EndSessions { account } => {
@@ -65,27 +68,6 @@ pub fn recently_closed(engine: &Engine, action: &Action) -> BTreeSet<AccountName
             Action::DisableAccount { account } => Some(account.clone()),
             _ => None,
         })
-        .collect()
-}
-
-/// The accounts in whose key files in force a key stands.
-fn holders(
-    reading: &mut Reading<'_>,
-    key: KeyFingerprint,
-    account: Option<&AccountName>,
-) -> Vec<Account> {
-    let accounts: Vec<Account> = match account {
-        Some(name) => reading.accounts.by_name(name).into_iter().collect(),
-        None => reading.accounts.iter().collect(),
-    };
-    let mut holds = |account: &Account| {
-        let (files, _) = reading.key_files(account);
-        let mut keys = files.iter().flat_map(|seen| seen.file.keys());
-        keys.any(|found| found.fingerprint == key)
-    };
-    accounts
-        .into_iter()
-        .filter(|account| holds(account))
         .collect()
 }
 

@@ -4,10 +4,12 @@
 //! change. Within one reading every file is read once, so that what is planned and what is judged
 //! is the same state of it.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
+use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::path::AccessPath;
 
 use crate::escalation::sudo::{Dialects, HostSudo};
@@ -45,7 +47,22 @@ pub struct Reading<'h> {
     people: LoginDefs,
     files: UserFiles<'h>,
     sudos: &'h mut Dialects,
+    with_key: Option<((KeyFingerprint, Option<AccountName>), Rc<WithKey>)>,
 }
+
+/// Where a key stands.
+#[derive(Debug, Default)]
+pub struct WithKey {
+    /// The files.
+    pub files: Vec<KeyFileSeen>,
+    /// The accounts for which they are in force.
+    pub holders: Vec<Account>,
+    /// What could not be read: the key may stand there too.
+    pub gaps: BTreeSet<String>,
+}
+
+/// Accounts whose key files are asked for in one message.
+const ACCOUNTS_AT_ONCE: usize = 256;
 
 /// What is known of the host's programs; they are large and seldom change.
 #[derive(Debug, Default)]
@@ -72,6 +89,7 @@ impl<'h> Reading<'h> {
             root,
             moment,
             sudos: &mut programs.sudo,
+            with_key: None,
         })
     }
 
@@ -114,9 +132,86 @@ impl<'h> Reading<'h> {
         (paths::key_files_in_force(account, &self.sshds), gaps)
     }
 
+    /// The key files in force in which a key stands, for one account or for all.
+    pub fn with_key(&mut self, key: KeyFingerprint, account: Option<&AccountName>) -> Rc<WithKey> {
+        let wanted = (key, account.cloned());
+        if let Some((known, found)) = &self.with_key
+            && *known == wanted
+        {
+            return Rc::clone(found);
+        }
+        let accounts = Rc::clone(&self.accounts);
+        let mut found = WithKey::default();
+        match account {
+            Some(name) => {
+                let account: Vec<Account> = accounts.by_name(name).into_iter().collect();
+                self.pass_over_keys(&account, key, &mut found);
+            }
+            None => {
+                let mut all = accounts.iter().peekable();
+                while all.peek().is_some() {
+                    let some: Vec<Account> = all.by_ref().take(ACCOUNTS_AT_ONCE).collect();
+                    self.pass_over_keys(&some, key, &mut found);
+                }
+            }
+        }
+        let found = Rc::new(found);
+        self.with_key = Some((wanted, Rc::clone(&found)));
+        found
+    }
+
+    fn pass_over_keys(&mut self, accounts: &[Account], key: KeyFingerprint, found: &mut WithKey) {
+        let mut refs: Vec<(&Account, KeyFileRef)> = Vec::new();
+        for account in accounts {
+            let (files, gaps) = self.key_files_in_force(account);
+            found.gaps.extend(gaps);
+            refs.extend(files.into_iter().map(|file| (account, file)));
+        }
+        let path = |file: &KeyFileRef| file.path.as_os_str().as_bytes().to_vec();
+        let paths: Vec<Vec<u8>> = refs.iter().map(|(_, file)| path(file)).collect();
+        let wanted: Vec<(&Account, &[u8])> = refs
+            .iter()
+            .zip(&paths)
+            .map(|((account, _), path)| (*account, path.as_slice()))
+            .collect();
+        let mut kept = Vec::new();
+        self.files.pass_over(&wanted, |nth, content| {
+            let content = match content {
+                Ok(content) => content,
+                Err(error) => {
+                    found.gaps.insert(error.to_string());
+                    return;
+                }
+            };
+            let file = KeyFile::parse(content.bytes.to_vec());
+            if file.keys().any(|found| found.fingerprint == key) {
+                let (account, KeyFileRef { shared, .. }) = &refs[nth];
+                found.files.push(KeyFileSeen {
+                    path: paths[nth].clone(),
+                    account: account.name.clone(),
+                    shared: *shared,
+                    file,
+                });
+                if found.holders.last() != Some(*account) {
+                    found.holders.push((*account).clone());
+                }
+                kept.push((nth, content));
+            }
+        });
+        for (nth, content) in kept {
+            let (account, path) = wanted[nth];
+            self.files.keep(account, path, content);
+        }
+    }
+
     /// The key files in force for an account, and what could not be read of them.
     pub fn key_files(&mut self, account: &Account) -> (Vec<KeyFileSeen>, Vec<String>) {
         let (files, mut gaps) = self.key_files_in_force(account);
+        let paths: Vec<&[u8]> = files
+            .iter()
+            .map(|f| f.path.as_os_str().as_bytes())
+            .collect();
+        self.files.fetch(account, &paths);
         let mut seen = Vec::new();
         for file in files {
             let path = file.path.as_os_str().as_bytes();
