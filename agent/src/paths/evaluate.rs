@@ -491,6 +491,35 @@ mod tests {
     }
 
     #[test]
+    fn a_key_without_a_command_shuts_out_the_same_key_in_later_files() {
+        let forced = format!("command=\"s\" {A}");
+        let second = |config: &str| {
+            let config = format!("PermitRootLogin forced-commands-only\n{config}");
+            // The files of this test are alice's.
+            let config = format!("{config}\nStrictModes no");
+            let mut host = Host::new(&config)
+                .file(KEYS, A)
+                .file("/home/alice/.ssh/authorized_keys2", &forced);
+            host.account.uid = 0;
+            let mut paths = host.paths();
+            paths.retain(|path| path.contains("authorized_keys2:1]"));
+            paths.remove(0)
+        };
+        assert_eq!(
+            second(""),
+            "SshPublicKey Closed [/home/alice/.ssh/authorized_keys2:1] /home/alice/.ssh/authorized_keys:1 has the \
+             same key without a command and is used instead"
+        );
+        for config in [
+            // The other way round, and not at all.
+            "AuthorizedKeysFile .ssh/authorized_keys2 .ssh/authorized_keys",
+            "AuthorizedKeysFile .ssh/authorized_keys2",
+        ] {
+            assert!(second(config).contains("Open"), "{config}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_is_unknown() {
         let mut host = Host::new("UsePAM yes");
         host.keys.0.insert(

@@ -22,6 +22,8 @@ pub mod revocations;
 pub mod ssh_certificates;
 /// What stands before every ssh login: lists of users and groups, shell, expiry.
 pub mod ssh_gate;
+/// What the options before a key allow.
+pub mod ssh_key_options;
 /// Keys in key files.
 pub mod ssh_keys;
 /// Passwords over ssh, and what else sshd offers without a key.

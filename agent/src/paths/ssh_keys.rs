@@ -5,24 +5,27 @@ use std::path::PathBuf;
 use rescind_protocol::path::{AccessPath, Mechanism, Source};
 
 use super::evaluate::{Situation, View};
-use super::facts::{KeyFileFacts, KeyFiles, ReadAs};
+use super::facts::{KeyFiles, ReadAs};
 use super::key_files;
 use super::methods;
 use super::ssh_gate::{self, Means};
+use super::ssh_key_options;
 use super::strict_modes;
 use super::verdict::{Checks, Verdict, merge};
 use crate::sshd::algorithms;
 use crate::sshd::authorized_keys::KeyFile;
+use crate::sshd::effective::RootLogin;
 use crate::sshd::include::ReadProblem;
 use crate::sshd::key_line::{Entry, KeyLine, LineKey};
-use crate::sshd::key_options::{Expiry, KeyOptions};
-use crate::sshd::matching::{ConnectionCriterion, Decide};
+use crate::sshd::key_options::KeyOptions;
 use crate::sshd::printable::{printable, printable_path};
 
 /// Adds a path for every line of every key file.
 pub fn add(view: &View<'_>, files: &mut dyn KeyFiles, paths: &mut Vec<AccessPath>) {
+    let mut passed = Vec::new();
     for file in in_force(view, paths) {
-        add_file(view, &file, files, paths);
+        let read = add_file(view, file, &passed, files, paths);
+        passed.extend(read);
     }
 }
 
@@ -30,13 +33,23 @@ pub fn add(view: &View<'_>, files: &mut dyn KeyFiles, paths: &mut Vec<AccessPath
 struct FileInForce {
     path: PathBuf,
     source: Source,
-    in_world: Vec<bool>,
+    /// Its place among the key files of each world, where it is one.
+    in_world: Vec<Option<usize>>,
+}
+
+/// A key file that was read.
+struct ReadFile {
+    file: FileInForce,
+    /// What StrictModes has against it.
+    insecure: Option<String>,
+    keys: KeyFile,
 }
 
 fn in_force(view: &View<'_>, paths: &mut Vec<AccessPath>) -> Vec<FileInForce> {
     let mut found: Vec<FileInForce> = Vec::new();
     for (index, situation) in view.worlds.iter().enumerate() {
-        for template in &situation.settings.authorized_keys_files {
+        let templates = &situation.settings.authorized_keys_files;
+        for (place, template) in templates.iter().enumerate() {
             let source = view.source_of(&template.origin);
             let file = match key_files::expand(view.account, &template.value, &template.origin) {
                 Ok(Some(file)) => file,
@@ -50,7 +63,7 @@ fn in_force(view: &View<'_>, paths: &mut Vec<AccessPath>) -> Vec<FileInForce> {
             let known = match found.iter().position(|known| known.path == file.path) {
                 Some(at) => &mut found[at],
                 None => {
-                    let in_world = vec![false; view.worlds.len()];
+                    let in_world = vec![None; view.worlds.len()];
                     found.push(FileInForce {
                         path: file.path,
                         source,
@@ -60,7 +73,7 @@ fn in_force(view: &View<'_>, paths: &mut Vec<AccessPath>) -> Vec<FileInForce> {
                     &mut found[last]
                 }
             };
-            known.in_world[index] = true;
+            known.in_world[index].get_or_insert(place);
         }
     }
     found
@@ -68,84 +81,83 @@ fn in_force(view: &View<'_>, paths: &mut Vec<AccessPath>) -> Vec<FileInForce> {
 
 fn add_file(
     view: &View<'_>,
-    file: &FileInForce,
+    file: FileInForce,
+    earlier: &[ReadFile],
     files: &mut dyn KeyFiles,
     paths: &mut Vec<AccessPath>,
-) {
+) -> Option<ReadFile> {
     let shown = printable_path(&file.path);
-    let whole = || Source {
+    let source = |line| Source {
         file: shown.clone(),
-        line: None,
+        line,
     };
     let facts = match files.read(view.account, &file.path, ReadAs::Account) {
         Ok(facts) => facts,
-        Err(ReadProblem::Missing) => return,
-        Err(
-            problem @ (ReadProblem::Denied
-            | ReadProblem::Directory
-            | ReadProblem::NotRegular
-            | ReadProblem::TooManyLinks),
-        ) => {
-            let verdict = Verdict::closed(format!(
-                "sshd, reading as the account, takes no keys from it: {problem}"
-            ));
-            paths.push(view.path(Mechanism::SshPublicKey, verdict, whole(), None));
-            return;
-        }
+        Err(ReadProblem::Missing) => return None,
         Err(problem) => {
-            let verdict = Verdict::unknown(format!("the key file could not be read: {problem}"));
-            paths.push(view.path(Mechanism::SshPublicKey, verdict, whole(), None));
-            return;
+            let verdict = unread(&problem);
+            paths.push(view.path(Mechanism::SshPublicKey, verdict, source(None), None));
+            return None;
         }
     };
-    let keys = KeyFile::parse(facts.bytes.as_slice());
-    let mut earlier: Vec<&KeyLine> = Vec::new();
-    for entry in keys.entries() {
+    let read = ReadFile {
+        file,
+        insecure: strict_modes::refuses(&facts, view.account.uid, view.release),
+        keys: KeyFile::parse(facts.bytes.as_slice()),
+    };
+    for entry in read.keys.entries() {
         match entry {
             Entry::Blank | Entry::Comment => {}
             Entry::Unparsed(unparsed) => {
                 let verdict =
                     Verdict::closed(format!("sshd finds no key in this line: {}", unparsed.why));
-                let source = Source {
-                    file: shown.clone(),
-                    line: Some(unparsed.line),
-                };
+                let source = source(Some(unparsed.line));
                 paths.push(view.path(Mechanism::SshPublicKey, verdict, source, None));
             }
             Entry::Key(key) => {
-                let source = Source {
-                    file: shown.clone(),
-                    line: Some(key.line),
+                let options = key.options.as_ref();
+                let mechanism = match options.is_ok_and(|options| options.cert_authority) {
+                    true => Mechanism::SshCertificate,
+                    false => Mechanism::SshPublicKey,
                 };
-                let authority = key
-                    .options
-                    .as_ref()
-                    .is_ok_and(|options| options.cert_authority);
-                let mechanism = if authority {
-                    Mechanism::SshCertificate
-                } else {
-                    Mechanism::SshPublicKey
-                };
-                let worlds = view.worlds.iter().zip(&file.in_world);
-                let verdicts = worlds.map(|(situation, in_force)| {
-                    let mut checks = situation.gate.clone();
-                    if !in_force {
-                        checks.closed(format!(
-                            "AuthorizedKeysFile does not name this file ({})",
-                            file.source.file
-                        ));
-                    }
-                    check_line(view, situation, key, &facts, &mut checks);
-                    situation.revoked.check(key, &mut checks);
-                    check_first(situation, view, key, &earlier, &mut checks);
-                    (&situation.world, checks.verdict(&how(key, view)))
-                });
-                let verdict = merge(verdicts.collect());
+                let verdict = judge_line(view, &read, key, earlier);
+                let source = source(Some(key.line));
                 paths.push(view.path(mechanism, verdict, source, Some(key.fingerprint)));
-                earlier.push(key);
             }
         }
     }
+    Some(read)
+}
+
+/// What it means that a key file which is there was not read.
+fn unread(problem: &ReadProblem) -> Verdict {
+    match problem {
+        ReadProblem::Denied
+        | ReadProblem::Directory
+        | ReadProblem::NotRegular
+        | ReadProblem::TooManyLinks => Verdict::closed(format!(
+            "sshd, reading as the account, takes no keys from it: {problem}"
+        )),
+        _ => Verdict::unknown(format!("the key file could not be read: {problem}")),
+    }
+}
+
+fn judge_line(view: &View<'_>, read: &ReadFile, key: &KeyLine, earlier: &[ReadFile]) -> Verdict {
+    let worlds = view.worlds.iter().enumerate();
+    let verdicts = worlds.map(|(world, situation)| {
+        let mut checks = situation.gate.clone();
+        if read.file.in_world[world].is_none() {
+            checks.closed(format!(
+                "AuthorizedKeysFile does not name this file ({})",
+                read.file.source.file
+            ));
+        }
+        check_line(view, situation, key, read, &mut checks);
+        situation.revoked.check(key, &mut checks);
+        check_first(view, world, key, read, earlier, &mut checks);
+        (&situation.world, checks.verdict(&how(key, view)))
+    });
+    merge(verdicts.collect())
 }
 
 fn how(key: &KeyLine, view: &View<'_>) -> String {
@@ -175,15 +187,15 @@ fn check_line(
     view: &View<'_>,
     situation: &Situation,
     key: &KeyLine,
-    facts: &KeyFileFacts,
+    read: &ReadFile,
     checks: &mut Checks,
 ) {
     let settings = &situation.settings;
     check_public_key_login(view, situation, checks);
     if settings.strict_modes.value
-        && let Some(why) = strict_modes::refuses(facts, view.account.uid, view.release)
+        && let Some(why) = &read.insecure
     {
-        checks.closed(why);
+        checks.closed(why.clone());
     }
     let options = match &key.options {
         Ok(options) => options,
@@ -194,7 +206,7 @@ fn check_line(
             return;
         }
     };
-    check_options(view, options, checks);
+    ssh_key_options::check(view, options, checks);
     let means = Means::Key {
         forced_command: options.command,
     };
@@ -264,83 +276,49 @@ pub fn check_public_key_login(view: &View<'_>, situation: &Situation, checks: &m
     );
 }
 
-fn check_options(view: &View<'_>, options: &KeyOptions, checks: &mut Checks) {
-    if options.principals.is_some() && !options.cert_authority {
-        checks.closed("principals= on a key that is no CA");
-    }
-    if !options.from_can_match() {
-        checks.closed("from= matches no client");
-    } else if let (Some(list), Some(connection)) = (&options.from, &view.facts.connection)
-        && !connection
-            .clone()
-            .decide(&ConnectionCriterion::From(list.clone()))
-    {
-        checks.closed(format!(
-            "from={} does not match this client",
-            printable(list)
-        ));
-    }
-    if let Some(expiry) = options.expiry {
-        if expiry.utc && !view.release.at_least(9, 1) {
-            checks.closed(format!(
-                "{} does not understand an expiry-time in UTC",
-                view.release
-            ));
-        }
-        check_expiry(view, expiry, checks);
-    }
-}
-
-/// The widest that any time zone is off UTC, in seconds: behind and ahead.
-const ZONE_BEHIND: i64 = 12 * 3600;
-const ZONE_AHEAD: i64 = 14 * 3600;
-
-fn check_expiry(view: &View<'_>, expiry: Expiry, checks: &mut Checks) {
-    let now = view.facts.now;
-    let (earliest, latest) = match (expiry.utc, view.facts.utc_offset) {
-        (true, _) => (expiry.seconds, expiry.seconds),
-        // The offset of that day may differ by an hour of daylight saving.
-        (false, Some(offset)) => (
-            expiry.seconds - offset - 3600,
-            expiry.seconds - offset + 3600,
-        ),
-        (false, None) => (expiry.seconds - ZONE_AHEAD, expiry.seconds + ZONE_BEHIND),
-    };
-    if latest < now {
-        checks.closed("expiry-time is over");
-    } else if earliest < now {
-        checks.unknown("expiry-time is about now, and in the host's own time zone");
-    }
-}
-
 /// With `PermitRootLogin forced-commands-only` the first line that fits decides, and one without a command shuts out
-/// those after it.
+/// those after it, in its own file and in those that sshd reads later.
 fn check_first(
-    situation: &Situation,
     view: &View<'_>,
+    world: usize,
     key: &KeyLine,
-    earlier: &[&KeyLine],
+    read: &ReadFile,
+    earlier: &[ReadFile],
     checks: &mut Checks,
 ) {
-    use crate::sshd::effective::RootLogin;
-    let setting = &situation.settings.permit_root_login;
-    if view.account.uid != 0 || setting.value != RootLogin::ForcedCommandsOnly {
+    let settings = &view.worlds[world].settings;
+    if view.account.uid != 0 || settings.permit_root_login.value != RootLogin::ForcedCommandsOnly {
         return;
     }
-    let shadowed = earlier.iter().find(|line| {
-        line.fingerprint == key.fingerprint
-            && line.options.as_ref().is_ok_and(|o| {
-                !o.command
-                    && !o.cert_authority
-                    && o.from.is_none()
-                    && o.expiry.is_none()
-                    && o.principals.is_none()
-            })
-    });
-    if let Some(line) = shadowed {
+    let is_used_instead = |line: &&KeyLine| {
+        line.fingerprint == key.fingerprint && line.options.as_ref().is_ok_and(fits_without_command)
+    };
+    let in_this = read.keys.keys().take_while(|line| line.line < key.line);
+    let in_this = in_this.map(|line| (read, line));
+    let is_before = |other: &&ReadFile| {
+        let (theirs, ours) = (other.file.in_world[world], read.file.in_world[world]);
+        theirs.is_some_and(|theirs| ours.is_some_and(|ours| theirs < ours))
+            && !(settings.strict_modes.value && other.insecure.is_some())
+    };
+    let before = earlier.iter().filter(is_before);
+    let before = before.flat_map(|other| other.keys.keys().map(move |line| (other, line)));
+    if let Some((other, line)) = in_this
+        .chain(before)
+        .find(|(_, line)| is_used_instead(line))
+    {
         checks.closed(format!(
-            "line {} has the same key without a command and is used instead",
+            "{}:{} has the same key without a command and is used instead",
+            printable_path(&other.file.path),
             line.line
         ));
     }
+}
+
+/// A line for every client at any time that forces no command.
+const fn fits_without_command(options: &KeyOptions) -> bool {
+    !options.command
+        && !options.cert_authority
+        && options.from.is_none()
+        && options.expiry.is_none()
+        && options.principals.is_none()
 }
