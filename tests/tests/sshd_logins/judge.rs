@@ -79,7 +79,7 @@ pub fn settings(
     count: &mut Count,
 ) -> bool {
     let sshds = engine.sshds().unwrap();
-    let mut started = true;
+    let mut started = false;
     for person in &case.people {
         count.settings += 1;
         let what = format!("seed {}, settings for {}", case.seed, person.name);
@@ -99,17 +99,22 @@ pub fn settings(
             name: person.name.as_bytes(),
             groups,
         };
-        let ours = sshds[0]
-            .config
-            .as_ref()
-            .map(|config| config.effective(&subject, &mut from_us.clone()));
+        let config = sshds[0].config.as_ref().map_err(ToString::to_string);
+        let ours = config.and_then(|config| {
+            let settings = config.effective(&subject, &mut from_us.clone());
+            match settings.wrong {
+                // sshd serves others, and drops this connection.
+                Some(wrong) => Err(wrong.value.to_owned()),
+                None => Ok(settings),
+            }
+        });
         let difference = match (&ours, &theirs) {
             (Ok(ours), Ok(theirs)) => differences(ours, theirs, release).join("\n"),
             (Err(_), Err(_)) => String::new(),
             (Ok(_), Err(error)) => format!("sshd refuses: {error}"),
             (Err(error), Ok(_)) => format!("we refuse: {error}"),
         };
-        started &= theirs.is_ok();
+        started |= theirs.is_ok();
         if !difference.is_empty() {
             count.disagreement(&what, || format!("{difference}\n{}", show(case)));
         }

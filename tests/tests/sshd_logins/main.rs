@@ -4,8 +4,8 @@
 //! accounts in odd states, key files in odd places and modes, an sshd_config. The product reads it
 //! with its own code, sshd serves it, and the real client tries to log in.
 //!
-//! `RESCIND_LOGIN_CASES=N` makes N for each release; `RESCIND_LOGIN_SEED=S` makes only that one;
-//! `cargo test --test sshd_logins -- bookworm` takes one release.
+//! `RESCIND_LOGIN_CASES=N` makes N for each release; `RESCIND_LOGIN_SEED=S` makes only that one, or
+//! N from there; `cargo test --test sshd_logins -- bookworm` takes one release.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its surroundings are not as it needs them"
@@ -83,10 +83,9 @@ fn main() -> ExitCode {
 /// All generated hosts of one release.
 fn compare(release: Release, first_seed: u64) -> Count {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
-    let seeds = match number("RESCIND_LOGIN_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => first_seed..first_seed + number("RESCIND_LOGIN_CASES").unwrap_or(CASES),
-    };
+    let (seed, cases) = (number("RESCIND_LOGIN_SEED"), number("RESCIND_LOGIN_CASES"));
+    let first = seed.unwrap_or(first_seed);
+    let seeds = first..first + cases.unwrap_or(if seed.is_some() { 1 } else { CASES });
     let work =
         std::env::temp_dir().join(format!("rescind-logins-{}-{release}", std::process::id()));
     fs::create_dir_all(&work).unwrap();
