@@ -47,8 +47,11 @@ pub struct Reading<'h> {
     people: LoginDefs,
     files: UserFiles<'h>,
     sudos: &'h mut Dialects,
-    with_key: Option<((KeyFingerprint, Option<AccountName>), Rc<WithKey>)>,
+    with_key: Option<(Wanted, Rc<WithKey>)>,
 }
+
+/// A key, and the one account or all whose files are looked through for it.
+type Wanted = (KeyFingerprint, Option<AccountName>);
 
 /// Where a key stands.
 #[derive(Debug, Default)]
