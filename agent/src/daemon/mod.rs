@@ -34,6 +34,8 @@ const WORK_MAX: usize = 256;
 /// How often in a row what is newly watched may show that still more is to be watched: `~/.ssh` is
 /// made, then the key file in it.
 const WATCH_ROUNDS_MAX: usize = 8;
+/// Orders that the host's own tools are asked about at once.
+const ASKING_MAX: usize = 4;
 /// How long after a change the watch list is brought up to date at the latest.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often the index's process is looked at while it works, which it does for a moment every few
@@ -97,6 +99,7 @@ pub fn run(root: &Path, mut engine: Engine, survey_every: Duration) -> Result<()
         next_survey: Instant::now(),
         index: IndexWork::None,
         memory: MemoryUse::new(),
+        asking: 0,
     };
     worker.run(&queue);
     tell("STOPPING=1");
@@ -113,6 +116,8 @@ struct Worker {
     next_survey: Instant,
     index: IndexWork,
     memory: MemoryUse,
+    /// How many orders the host's own tools are being asked about.
+    asking: usize,
 }
 
 impl Worker {
@@ -180,6 +185,12 @@ impl Worker {
                 self.engine.renew_trust();
                 let _ = reply.send(admin::answer(&mut self.engine, request));
             }
+            Work::Confirmed(order, answers) => {
+                self.asking = self.asking.saturating_sub(1);
+                if let Err(error) = self.engine.confirm(order, answers) {
+                    tracing::error!(%order, %error, "what the host's own tools said is lost");
+                }
+            }
             Work::Changed | Work::Stop => {}
         }
     }
@@ -242,12 +253,33 @@ impl Worker {
         }
     }
 
+    /// Sends somebody to ask the host's own tools: they take a second, and no order waits for them.
+    fn have_confirmed(&mut self) {
+        while self.asking < ASKING_MAX {
+            let question = match self.engine.next_to_confirm() {
+                Ok(Some(question)) => question,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the host's own tools could not be asked");
+                    return;
+                }
+            };
+            let work = self.work.clone();
+            let asked = spawn("confirm", move || {
+                let answers = question.ask();
+                let _ = work.send(Work::Confirmed(question.order, answers));
+            });
+            match asked {
+                Ok(()) => self.asking += 1,
+                Err(error) => tracing::error!(%error, "nobody could be sent to ask"),
+            }
+        }
+    }
+
     /// What may wait until no order does.
     fn when_nothing_waits(&mut self) {
         self.watch_what_matters();
-        if let Err(error) = self.engine.confirm_concluded() {
-            tracing::error!(%error, "the host's own tools could not be asked");
-        }
+        self.have_confirmed();
         match self.engine.tidy() {
             Ok(index) => self.index = index,
             Err(error) => {

@@ -3,7 +3,9 @@
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::SyncSender;
 
+use rescind_protocol::evidence::Confirmation;
 use rescind_protocol::frame::Frame;
+use rescind_protocol::name::OrderId;
 
 use crate::daemon::admin::Request;
 
@@ -22,6 +24,8 @@ pub enum Work {
     LinkDown(ConnectionId),
     /// The local command line asks; the answer goes into the channel.
     Admin(Request, SyncSender<Result<serde_json::Value, String>>),
+    /// The host's own tools have answered about an order.
+    Confirmed(OrderId, Vec<Confirmation>),
     /// Something changed on disk; [`crate::daemon::watch::Watch::take`] says what.
     Changed,
     /// Finish what is begun and stop.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rescind_protocol::evidence::Confirmation;
-use rescind_protocol::name::AccountName;
+use rescind_protocol::name::{AccountName, OrderId};
 
 use crate::host::account::Account;
 use crate::host::expiry::DISABLED_DAY;
@@ -20,13 +20,24 @@ use crate::sys::command::{NoAnswer, ask};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Asks whether the account is closed.
-pub fn closed(account: &Account, key_files: &[PathBuf]) -> Vec<Confirmation> {
-    vec![
-        name_service(&account.name),
-        sshd(account, key_files),
-        account_stack(&account.name),
-    ]
+/// Whether an account is closed, to be asked of the host's own tools.
+#[derive(Debug)]
+pub struct Question {
+    /// The order that closed it.
+    pub order: OrderId,
+    pub(super) account: Account,
+    pub(super) key_files: Vec<PathBuf>,
+}
+
+impl Question {
+    /// Asks one tool after the other. This takes a second or more: su(1) is slow to say no.
+    pub fn ask(&self) -> Vec<Confirmation> {
+        vec![
+            name_service(&self.account.name),
+            sshd(&self.account, &self.key_files),
+            account_stack(&self.account.name),
+        ]
+    }
 }
 
 /// Whether the name service knows an account that passwd(5) does not.

@@ -7,18 +7,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rescind_protocol::evidence::Event;
+use rescind_protocol::evidence::{Confirmation, Event};
 use rescind_protocol::name::{AccountName, OrderId};
 use rescind_protocol::order::Action;
-use rescind_protocol::outcome::{Outcome, Verdict};
+use rescind_protocol::outcome::Verdict;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 
+use crate::orders::confirm::Question;
 use crate::orders::enforce::{Applied, Checks, plan_for, see};
 use crate::orders::host::Host;
 use crate::orders::kept::Kept;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::reading::Reading;
-use crate::orders::{Engine, EngineError, conclude, confirm};
+use crate::orders::{Engine, EngineError, conclude};
 use crate::store::Clock;
 
 /// Paths that one drift record names.
@@ -182,35 +183,53 @@ impl Engine {
         order.outcome.as_ref().map(|outcome| outcome.verdict)
     }
 
-    /// Asks the host's own tools about orders that ended, when nothing else waits.
-    pub fn confirm_concluded(&mut self) -> Result<(), EngineError> {
-        while let Some(id) = self.to_confirm.pop_front() {
-            if !self.host.is_live() {
-                continue;
-            }
-            let Some(order) = self.store.state().order(id) else {
+    /// What the host's own tools are to be asked next, about an order that ended as it should.
+    pub fn next_to_confirm(&mut self) -> Result<Option<Question>, EngineError> {
+        while let Some(order) = self.to_confirm.pop_front() {
+            let Some(account) = self.to_be_confirmed(order) else {
                 continue;
             };
-            let done = |outcome: &Outcome| is_done(outcome.verdict);
-            let Action::DisableAccount { account } = &order.order().action else {
-                continue;
-            };
-            if !order.is_standing() || !order.outcome.as_ref().is_some_and(done) {
-                continue;
-            }
-            let account = account.clone();
             let reading = self.host.read()?;
-            let Some(found) = reading.accounts.by_name(&account) else {
+            let Some(account) = reading.accounts.by_name(&account) else {
                 continue;
             };
-            let (files, _) = reading.key_files_in_force(&found);
-            let files: Vec<PathBuf> = files.into_iter().map(|file| file.path).collect();
-            drop(reading);
-            let answers = confirm::closed(&found, &files);
+            let (files, _) = reading.key_files_in_force(&account);
+            let key_files = files.into_iter().map(|file| file.path).collect();
+            return Ok(Some(Question {
+                order,
+                account,
+                key_files,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Records what they answered, if the order is still in force.
+    pub fn confirm(
+        &mut self,
+        order: OrderId,
+        answers: Vec<Confirmation>,
+    ) -> Result<(), EngineError> {
+        if self.to_be_confirmed(order).is_some() {
             self.store
-                .append_synced(&Event::Confirmed { order: id, answers }, None)?;
+                .append_synced(&Event::Confirmed { order, answers }, None)?;
         }
         Ok(())
+    }
+
+    /// The account whose being closed can be confirmed by an order.
+    fn to_be_confirmed(&self, order: OrderId) -> Option<AccountName> {
+        let order = self.store.state().order(order)?;
+        let done = order
+            .outcome
+            .as_ref()
+            .is_some_and(|outcome| is_done(outcome.verdict));
+        match &order.order().action {
+            Action::DisableAccount { account } if done && order.is_standing() => {
+                self.host.is_live().then(|| account.clone())
+            }
+            _ => None,
+        }
     }
 
     /// Reads anew what matters to the orders in force, and with it the directories to watch.

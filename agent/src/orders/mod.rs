@@ -52,6 +52,7 @@ use crate::orders::accept::{Judgement, Rejection, Seen, Trusted};
 use crate::orders::host::Host;
 use crate::store::{Clock, HostClock, IndexWork, Options, Sight, Store, StoreError};
 
+pub use crate::orders::confirm::Question;
 pub use crate::orders::hold::Look;
 
 /// Why the engine could not do something. What was accepted stays accepted.
