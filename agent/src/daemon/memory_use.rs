@@ -4,45 +4,44 @@ use std::time::{Duration, Instant};
 
 use crate::sys::memory::Code;
 
-/// Not more often than this: what is given back has to be fetched again by the next order.
-const EVERY: Duration = Duration::from_secs(60);
+/// How long nothing must have been done: while orders come one after the other, each would have to
+/// fetch again what the one before it needed, too.
+const QUIET: Duration = Duration::from_secs(5);
 
-/// When memory was given back, and whether there was work since.
+/// Whether there was work since memory was given back.
 #[derive(Debug)]
 pub struct MemoryUse {
     /// `None` where /proc does not say which it is.
     code: Option<Code>,
-    worked: bool,
-    next: Instant,
+    worked: Option<Instant>,
 }
 
 impl MemoryUse {
-    /// For a process that has just started: its first work is worth giving back at once.
+    /// For a process that has just started, which is work.
     pub fn new() -> Self {
         let code = Code::of_this_process()
             .inspect_err(|error| tracing::warn!(%error, "memory will not be given back"));
         Self {
             code: code.ok(),
-            worked: false,
-            next: Instant::now(),
+            worked: Some(Instant::now()),
         }
     }
 
     /// Something was done.
     pub fn note_work(&mut self) {
-        self.worked = true;
+        self.worked = Some(Instant::now());
     }
 
-    /// To be called when nothing waits.
-    pub fn give_back(&mut self) {
-        let now = Instant::now();
-        if !self.worked || now < self.next {
-            return;
+    /// To be called when nothing waits; when to call it again even if nothing happens.
+    pub fn give_back(&mut self) -> Option<Duration> {
+        let left = QUIET.saturating_sub(self.worked?.elapsed());
+        if !left.is_zero() {
+            return Some(left);
         }
-        self.worked = false;
-        self.next = now + EVERY;
+        self.worked = None;
         if let Some(code) = &self.code {
             code.release();
         }
+        None
     }
 }

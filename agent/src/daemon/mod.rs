@@ -133,19 +133,23 @@ impl Worker {
             };
             match piece {
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(piece) => self.take(piece),
+                Ok(piece) => {
+                    self.memory.note_work();
+                    self.take(piece);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.memory.note_work();
             self.carry_out_accepted();
             self.look_again();
             self.push_evidence();
         }
     }
 
-    fn idle_for(&self) -> Duration {
+    /// How long to wait for work, at most.
+    fn idle_for(&mut self) -> Duration {
         let survey = self.next_survey.saturating_duration_since(Instant::now());
-        survey.min(match self.index {
+        let memory = self.memory.give_back().unwrap_or(IDLE);
+        survey.min(memory).min(match self.index {
             IndexWork::None => IDLE,
             IndexWork::UnderWay => INDEX_LOOK,
         })
@@ -226,6 +230,7 @@ impl Worker {
         }
         if Instant::now() >= self.next_survey {
             self.next_survey = Instant::now() + spread(self.survey_every);
+            self.memory.note_work();
             look = Some(Look::Everywhere);
         }
         if let Some(look) = look {
@@ -288,7 +293,6 @@ impl Worker {
             }
         }
         self.push_evidence();
-        self.memory.give_back();
     }
 
     fn push_evidence(&mut self) {
