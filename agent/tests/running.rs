@@ -307,6 +307,46 @@ fn the_journal_is_asked_beside_the_agent_and_without_it() {
 }
 
 #[test]
+fn an_agent_that_has_nothing_to_do_sleeps() {
+    let mut host = Host::new();
+    host.enrol(HostId::from_bytes([7; 16]));
+    host.start();
+    assert!(host.disable(1, "alice").status.success());
+    let pid = host.agent.as_ref().unwrap().id();
+    let tasks = || fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let ids = || tasks().map(|task| task.unwrap().path());
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let children = || -> usize {
+        let lists = ids().map(|task| read(task.join("children")));
+        lists.map(|list| list.split_whitespace().count()).sum()
+    };
+    let number = |text: &str, key: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        let digits = line.and_then(|line| line.split_whitespace().next());
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    };
+    let status = || read(format!("/proc/{pid}/status").into());
+    let after_work = number(&status(), "VmRSS:");
+    // The child that works in homes and the index's process go, and memory is given back.
+    let begun = Instant::now();
+    while children() > 0 || number(&status(), "VmRSS:") >= after_work {
+        // The index's process lets everybody else go first.
+        assert!(begun.elapsed() < 4 * SOON, "{} children", children());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let woken = || -> u64 {
+        let tasks = ids().map(|task| read(task.join("status")));
+        tasks
+            .map(|status| number(&status, "voluntary_ctxt_switches:"))
+            .sum()
+    };
+    std::thread::sleep(Duration::from_millis(500));
+    let before = woken();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(woken(), before);
+}
+
+#[test]
 fn what_a_killed_agent_left_in_etc_goes_at_the_start() {
     let mut host = Host::new();
     for name in [".rescind-1f-0", ".rescind-2e-11", "passwd-", ".pwd.lock"] {

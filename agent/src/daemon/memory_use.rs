@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use crate::sys::memory::Code;
 
 /// How long nothing must have been done: while orders come one after the other, each would have to
-/// fetch again what the one before it needed, too.
-const QUIET: Duration = Duration::from_secs(5);
+/// fetch again what the one before it needed, too. A little longer than the child that works in
+/// homes stays without work, so that one waking up is enough for both.
+const QUIET: Duration = Duration::from_secs(11);
 
 /// Whether there was work since memory was given back.
 #[derive(Debug)]
