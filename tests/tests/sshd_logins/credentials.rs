@@ -135,7 +135,10 @@ impl Credential {
     pub fn would_use(&self, path: &AccessPath) -> bool {
         match &self.kind {
             Kind::Key(fingerprint) => {
-                path.mechanism == Mechanism::SshPublicKey && path.fingerprint == Some(*fingerprint)
+                // Any key may stand in a file that could not be read.
+                let unread = path.fingerprint.is_none() && path.state == PathState::Unknown;
+                path.mechanism == Mechanism::SshPublicKey
+                    && (path.fingerprint == Some(*fingerprint) || unread)
             }
             Kind::Certificate {
                 authority,
