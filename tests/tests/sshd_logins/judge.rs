@@ -10,7 +10,7 @@ use rescind_agent::sshd::release::Release;
 use rescind_protocol::path::{AccessPath, PathState};
 
 use super::case::{Case, Try};
-use super::credentials::{Credentials, Kind};
+use super::credentials::{Credential, Credentials, Kind};
 use super::logins::Tried;
 use super::settings::differences;
 use super::stage::Stage;
@@ -91,13 +91,9 @@ pub fn settings(
             local_port: Some(22),
             ..connection
         };
-        let groups: &[&[u8]] = match person.name {
-            "alice" => &[b"alice", b"admins"],
-            name => &[name.as_bytes()],
-        };
         let subject = Subject {
             name: person.name.as_bytes(),
-            groups,
+            groups: groups(person.name),
         };
         let config = sshds[0].config.as_ref().map_err(ToString::to_string);
         let ours = config.and_then(|config| {
@@ -131,19 +127,11 @@ pub fn logins(
     credentials: &Credentials,
     count: &mut Count,
 ) {
-    let asked = case.tries.iter().zip(tried).filter(|(_, real)| real.asked);
-    for (one, real) in asked {
+    for (one, real) in case.tries.iter().zip(tried) {
         let credential = credentials.by_name(one.credential);
         let account = one.account.parse().unwrap();
         let connection = connection(stage, one);
         let paths = engine.paths_of_connection(&account, connection).unwrap();
-        let forced = matches!(
-            credential.kind,
-            Kind::Certificate {
-                forced_command: true,
-                ..
-            }
-        );
         let relevant: Vec<&AccessPath> = paths
             .iter()
             .filter(|path| credential.would_use(path))
@@ -164,11 +152,8 @@ pub fn logins(
         );
         match (open, with(PathState::Unknown), real.got_in) {
             (Some(_), _, true) | (None, None, false) => {}
-            // The path is that of its CA, whose other certificates may force a command.
             (Some(_), _, false)
-                if matches!(credential.kind, Kind::Certificate { .. })
-                    && !forced
-                    && wants_forced_command(one, stage, engine) => {}
+                if !real.asked || another_would_do(one, credential, stage, engine) => {}
             (None, Some(path), _) => {
                 let reason = path.reason.split([';', '(']).next().unwrap_or_default();
                 *count.unknown.entry(reason.trim_end().into()).or_default() += 1;
@@ -184,19 +169,42 @@ pub fn logins(
     }
 }
 
-fn wants_forced_command(one: &Try, stage: &Stage, engine: &mut Engine) -> bool {
+/// Whether this is a certificate, and one of another kind of the same CA, whose path it is, would
+/// get in.
+fn another_would_do(
+    one: &Try,
+    credential: &Credential,
+    stage: &Stage,
+    engine: &mut Engine,
+) -> bool {
+    let Kind::Certificate { forced_command, .. } = credential.kind else {
+        return false;
+    };
     let sshds = engine.sshds().unwrap();
+    let Ok(config) = &sshds[0].config else {
+        return false;
+    };
     let subject = Subject {
         name: one.account.as_bytes(),
-        groups: &[one.account.as_bytes()],
+        groups: groups(one.account),
     };
-    let settings = sshds[0].config.as_ref().map(|config| {
-        config
-            .effective(&subject, &mut connection(stage, one))
-            .permit_root_login
-            .value
-    });
-    one.account == "root" && matches!(settings, Ok(RootLogin::ForcedCommandsOnly))
+    let settings = config.effective(&subject, &mut connection(stage, one));
+    let type_is_taken = settings
+        .pubkey_accepted_algorithms
+        .value
+        .contains(&"ssh-ed25519-cert-v01@openssh.com");
+    let command_is_wanted =
+        one.account == "root" && settings.permit_root_login.value == RootLogin::ForcedCommandsOnly;
+    !type_is_taken || (command_is_wanted && !forced_command)
+}
+
+/// The names of the groups of an account.
+fn groups(account: &str) -> &'static [&'static [u8]] {
+    match account {
+        "alice" => &[b"alice", b"admins"],
+        "bob" => &[b"bob"],
+        _ => &[b"root"],
+    }
 }
 
 fn connection(stage: &Stage, one: &Try) -> Connection {

@@ -15,8 +15,8 @@ use super::stage::Stage;
 /// What came of one.
 pub struct Tried {
     pub got_in: bool,
-    /// The client had the server decide. Where the server's list of algorithms, which is made
-    /// before it knows who logs in, has none for an RSA key, this client does not even ask.
+    /// The client had the server decide about all it could sign with. Where the server's list of
+    /// algorithms, made before it knows who logs in, has none for an RSA key, it does not even ask.
     pub asked: bool,
     /// What the client said.
     pub log: String,
@@ -59,7 +59,7 @@ fn login(one: &Try, stage: &Stage, credentials: &Credentials, askpass: &Path) ->
     let second = login_with(one, stage, credentials, askpass, "ssh-rsa");
     Tried {
         got_in: second.got_in,
-        asked: first.asked || second.asked,
+        asked: first.asked && second.asked,
         log: first.log + "\n" + &second.log,
     }
 }
