@@ -12,6 +12,8 @@ pub mod holdings;
 pub mod logind;
 /// The host's processes, read once for many questions.
 pub mod moment;
+/// Which processes have which files open.
+pub mod open_files;
 /// The parent's side of that subcommand.
 mod signaller;
 /// Root's sshd processes and what their titles say.

@@ -144,6 +144,16 @@ pub fn lower_priority() {
     }
 }
 
+/// Makes sure that no core dump of this process is written. As root it also cannot be traced by
+/// users any more; to others that would take their own /proc/self away.
+pub fn leave_no_core() -> Result<(), Errno> {
+    resource::setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    match unistd::geteuid().is_root() {
+        true => prctl::set_dumpable(false),
+        false => Ok(()),
+    }
+}
+
 /// What a descriptor is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
