@@ -22,6 +22,8 @@ paths! {
     agent_dir = "var/lib/rescind-agent",
     /// The private key that signs the evidence chain: 0600 root.
     evidence_key = "var/lib/rescind-agent/evidence.key",
+    /// The key under which secrets of this host have fingerprints: 0600 root.
+    fingerprint_key = "var/lib/rescind-agent/fingerprint.key",
     /// The evidence chain's segments.
     journal_dir = "var/lib/rescind-agent/journal",
     /// The rebuildable index.

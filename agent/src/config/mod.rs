@@ -9,6 +9,8 @@ pub mod layout;
 
 /// `agent.toml` as written, and its bounds.
 mod agent_toml;
+/// The host's key for fingerprints of secrets.
+mod fingerprint_key;
 /// The user of the network half, from the host's own passwd(5).
 mod link_user;
 /// Files that only the administrator may have written; atomic replacement.
@@ -23,6 +25,7 @@ mod this_host;
 mod trust_toml;
 
 pub use agent_toml::ConfigError;
+pub use fingerprint_key::{FingerprintKeyError, load_or_create_fingerprint_key};
 pub use link_user::{LINK_USER, LinkUser, LinkUserError};
 pub(crate) use own_file::{Exposure, create, read};
 pub use own_file::{FileError, Owner, make_dir, read_own, replace};
