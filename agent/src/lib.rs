@@ -25,6 +25,8 @@ pub mod orders;
 pub mod paths;
 /// Processes and login sessions: seen, frozen, ended.
 pub mod processes;
+/// What is held on the host rather than accepted: private keys, tokens, passwords in files.
+pub mod secrets;
 /// What sshd(8) reads: sshd_config(5) and authorized_keys, pure.
 pub mod sshd;
 /// The journal, which is the evidence chain, and its index.

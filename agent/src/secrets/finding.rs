@@ -1,0 +1,140 @@
+//! What a survey found, and what it could not look at. Nothing here holds a value.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rescind_protocol::name::AccountName;
+
+use super::hollow::Hollow;
+use super::kind::Kind;
+use super::mark::Fingerprint;
+
+/// A credential that lies on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is.
+    pub kind: Kind,
+    /// In whose home it lies; nobody's for the host's own.
+    pub account: Option<AccountName>,
+    /// Other accounts whose homes lead to the same file.
+    pub also: Vec<AccountName>,
+    /// Where, as the host names it.
+    pub path: Vec<u8>,
+    /// The same with all links resolved.
+    pub real_path: Vec<u8>,
+    /// Which of several in the file, where that can be told without telling a value.
+    pub label: Option<String>,
+    /// By what it can be known again.
+    pub fingerprint: Fingerprint,
+    /// The fingerprint is that of a `.pub` file beside an encrypted key, which may be another's.
+    pub from_pub_file: bool,
+    /// A password is needed to use it.
+    pub encrypted: bool,
+    /// Type of a key; empty where there is none or it cannot be told.
+    pub key_type: &'static str,
+    /// Its length; 0 where there is none or it cannot be told.
+    pub bits: u32,
+    /// Owner of the file.
+    pub uid: u32,
+    /// Group of the file.
+    pub gid: u32,
+    /// Permission bits (07777).
+    pub mode: u32,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Last change of the content, in seconds since 1970. Its owner can set it to anything.
+    pub modified: i64,
+}
+
+/// What was looked at, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Homes of accounts, each counted once.
+    pub homes: u32,
+    /// Those that are not there.
+    pub homes_missing: u32,
+    /// Directories whose names were read.
+    pub directories: u32,
+    /// Files that were read whole.
+    pub files: u32,
+    /// Uids on whose file systems an answer was waited for in vain.
+    pub hung: BTreeSet<u32>,
+    /// What was to be read and was not.
+    pub not_read: Bounded<NotRead>,
+    /// What looks like a credential and is not understood.
+    pub unclear: Bounded<Unclear>,
+    /// Where a credential could stand and does not.
+    pub passed_over: Bounded<PassedOver>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Something was to be read and was not, so there may be credentials in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotRead {
+    /// In whose home.
+    pub account: Option<AccountName>,
+    /// A file, or a directory.
+    pub path: Vec<u8>,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// Something looks like a credential and is not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclear {
+    /// In whose home.
+    pub account: Option<AccountName>,
+    /// The file.
+    pub path: Vec<u8>,
+    /// What it looks like.
+    pub kind: Kind,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+/// A template, an empty value, or a word that says where the secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// In whose home.
+    pub account: Option<AccountName>,
+    /// The file.
+    pub path: Vec<u8>,
+    /// What would have stood there.
+    pub kind: Kind,
+    /// Which of several in the file.
+    pub label: Option<String>,
+    /// What stands there instead.
+    pub why: Hollow,
+}
+
+/// A list that users cannot make endless: beyond its length it only counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounded<T> {
+    /// The first ones.
+    pub listed: Vec<T>,
+    /// All of them.
+    pub total: u64,
+}
+
+/// The longest list.
+pub const LISTED_MAX: usize = 10_000;
+
+impl<T> Default for Bounded<T> {
+    fn default() -> Self {
+        Self {
+            listed: Vec::new(),
+            total: 0,
+        }
+    }
+}
+
+impl<T> Bounded<T> {
+    /// Adds one.
+    pub fn push(&mut self, item: T) {
+        self.total += 1;
+        if self.listed.len() < LISTED_MAX {
+            self.listed.push(item);
+        }
+    }
+}

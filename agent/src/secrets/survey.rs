@@ -1,0 +1,339 @@
+//! The survey: every home once, then the host's own places.
+//!
+//! What is done with a file's bytes is in `look`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::finding::{Coverage, Finding, NotRead};
+use super::kind::Kind;
+use super::look::{Asked, Looking, Taken};
+use super::mark::{Fingerprint, Marker, PublicMark};
+use super::places::{HOME, Place, SYSTEM};
+use super::walk::{WalkLimits, WhenHung, walk};
+use crate::home::{HomeChild, HomeError, Ids, Read, Why};
+use crate::host::account::Account;
+use crate::sshd::key_line::Entry;
+
+/// What a survey may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longer files are not read.
+    pub file_bytes: u64,
+    /// Of one home, and of the host's own places.
+    pub walk: WalkLimits,
+    /// All of one home.
+    pub home: Duration,
+    /// Everything; what is left then is named as not read.
+    pub total: Duration,
+    /// Credentials; beyond these, files are named as not read.
+    pub findings: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 1 << 20,
+            walk: WalkLimits {
+                names: 4096,
+                directories: 1024,
+                files: 1024,
+                patience: crate::home::PATIENCE,
+                when_hung: WhenHung::Stop,
+            },
+            home: Duration::from_secs(5),
+            total: Duration::from_secs(90),
+            findings: 200_000,
+        }
+    }
+}
+
+/// Looks at all homes of `accounts` and at the host's own places.
+pub fn survey(
+    homes: &mut HomeChild,
+    accounts: &[Account],
+    marker: &Marker,
+    limits: Limits,
+) -> (Vec<Finding>, Coverage) {
+    let started = Instant::now();
+    let mut survey = Survey {
+        homes,
+        marker,
+        limits,
+        end: started + limits.total,
+        seen: HashMap::new(),
+        hung: BTreeSet::new(),
+        findings: Vec::new(),
+        coverage: Coverage::default(),
+    };
+    let mut by_home: BTreeMap<&[u8], Vec<&Account>> = BTreeMap::new();
+    for account in accounts {
+        by_home.entry(&account.home).or_default().push(account);
+    }
+    // The host's own first: no user can make them slow.
+    survey.system();
+    for (home, accounts) in by_home {
+        survey.home(home, &accounts);
+    }
+    survey.coverage.hung = survey.hung;
+    survey.coverage.took = started.elapsed();
+    (survey.findings, survey.coverage)
+}
+
+struct Survey<'s> {
+    homes: &'s mut HomeChild,
+    marker: &'s Marker,
+    limits: Limits,
+    end: Instant,
+    /// Device and inode of each file that was looked at, and which findings are its.
+    seen: HashMap<(u64, u64), std::ops::Range<usize>>,
+    /// Uids on whose file systems an answer was waited for in vain.
+    hung: BTreeSet<u32>,
+    findings: Vec<Finding>,
+    coverage: Coverage,
+}
+
+/// A home, or the host's root directory.
+struct Home<'h> {
+    owner: &'h Ids,
+    path: &'h [u8],
+    /// Whose home it is; nobody's for the root directory.
+    accounts: &'h [&'h Account],
+    limits: WalkLimits,
+    deadline: Instant,
+}
+
+const OUT_OF_TIME: &str = "was not reached: the time for this home was up";
+
+impl Survey<'_> {
+    fn system(&mut self) {
+        let limits = WalkLimits {
+            files: 8192,
+            directories: 8192,
+            when_hung: WhenHung::GoOn,
+            ..self.limits.walk
+        };
+        let home = Home {
+            owner: &Ids::ROOT,
+            path: b"/",
+            accounts: &[],
+            limits,
+            deadline: (Instant::now() + self.limits.total / 2).min(self.end),
+        };
+        self.places(&home, SYSTEM);
+    }
+
+    fn home(&mut self, path: &[u8], accounts: &[&Account]) {
+        let Some(first) = accounts.first() else {
+            return;
+        };
+        self.coverage.homes += 1;
+        let home = Home {
+            owner: &Ids {
+                uid: first.uid,
+                gid: first.gid,
+                groups: first.groups.iter().map(|group| group.gid).collect(),
+            },
+            path,
+            accounts,
+            limits: self.limits.walk,
+            deadline: (Instant::now() + self.limits.home).min(self.end),
+        };
+        let not = match path {
+            _ if Instant::now() >= self.end => {
+                Some("was not reached: the time for all homes was up".to_owned())
+            }
+            _ if self.hung.contains(&first.uid) => Some(Why::Hung.to_string()),
+            [b'/', ..] => None,
+            _ => Some("is no absolute path".to_owned()),
+        };
+        match not {
+            Some(why) => self.not_read(&home, path.to_vec(), &why),
+            None => self.places(&home, HOME),
+        }
+    }
+
+    fn places(&mut self, home: &Home<'_>, places: &'static [Place]) {
+        let walked = walk(
+            self.homes,
+            home.owner,
+            home.path,
+            places,
+            home.limits,
+            home.deadline,
+        );
+        self.coverage.directories += walked.directories;
+        self.coverage.homes_missing += u32::from(walked.base_missing && !home.accounts.is_empty());
+        self.note_hung(home, walked.hung);
+        for (path, why) in walked.not_read {
+            self.not_read(home, path, &why);
+        }
+        let asked = walked.wanted.into_iter().map(|wanted| Asked {
+            path: wanted.path,
+            read: wanted.read,
+            as_root: false,
+            referred: false,
+        });
+        let first = self.findings.len();
+        self.read_all(home, asked.collect());
+        self.public_halves(home, first);
+    }
+
+    /// Reads what is asked for, then what that refers to, and as root what the owner may not.
+    fn read_all(&mut self, home: &Home<'_>, asked: Vec<Asked>) {
+        let mut known: BTreeSet<Vec<u8>> = asked.iter().map(|asked| asked.path.clone()).collect();
+        let mut asked = VecDeque::from(asked);
+        let mut referred = 0;
+        while !asked.is_empty() {
+            let hung = self.hung.contains(&home.owner.uid);
+            if hung || Instant::now() >= home.deadline {
+                let why = if hung {
+                    &Why::Hung.to_string()
+                } else {
+                    OUT_OF_TIME
+                };
+                for asked in asked {
+                    self.not_read(home, asked.path, why);
+                }
+                return;
+            }
+            let taken = self.read_batch(home, &mut asked);
+            self.note_hung(home, taken.hung);
+            for (path, why) in taken.not_read {
+                self.not_read(home, path, &why);
+            }
+            for refers in taken.refers {
+                if !known.insert(refers.path.clone()) {
+                    continue;
+                }
+                referred += 1;
+                match referred <= home.limits.files {
+                    true => asked.push_back(refers),
+                    false => {
+                        let why = format!("is one of more than {} files", home.limits.files);
+                        self.not_read(home, refers.path, &why);
+                    }
+                }
+            }
+            asked.extend(taken.again);
+        }
+    }
+
+    /// A user whose file system hung is not waited for again; root has more than one.
+    fn note_hung(&mut self, home: &Home<'_>, hung: bool) {
+        if hung && home.limits.when_hung == WhenHung::Stop {
+            self.hung.insert(home.owner.uid);
+        }
+    }
+
+    /// Reads everything in `asked`; what time did not suffice for stays in it.
+    fn read_batch(&mut self, home: &Home<'_>, asked: &mut VecDeque<Asked>) -> Taken {
+        let read = |asked: &Asked| Read {
+            owner: match asked.as_root {
+                true => Ids::ROOT,
+                false => home.owner.clone(),
+            },
+            path: asked.path.clone(),
+            home: None,
+            max_bytes: self.limits.file_bytes,
+        };
+        let count = match home.limits.when_hung {
+            WhenHung::Stop => asked.len(),
+            // A directory that hangs is not to cost the others, which may be of other people.
+            WhenHung::GoOn => {
+                let first = asked.front().map(|asked| directory_of(&asked.path));
+                let here = |asked: &&Asked| Some(directory_of(&asked.path)) == first;
+                asked.iter().take_while(here).count()
+            }
+        };
+        let reads: Vec<Read> = asked.iter().take(count).map(read).collect();
+        let left = home.deadline.saturating_duration_since(Instant::now());
+        let patience = home.limits.patience.min(left);
+        let mut taken = Taken::default();
+        let mut looking = Looking {
+            marker: self.marker,
+            findings_max: self.limits.findings,
+            seen: &mut self.seen,
+            findings: &mut self.findings,
+            coverage: &mut self.coverage,
+            accounts: home.accounts,
+            home: home.path,
+        };
+        let _ = self.homes.read_many(&reads, patience, |_, result| {
+            let Some(asked) = asked.pop_front() else {
+                return ControlFlow::Break(());
+            };
+            match result {
+                Ok(content) => looking.look_at(&asked, &content, &mut taken),
+                Err(HomeError {
+                    why: Why::Missing, ..
+                }) => {}
+                Err(HomeError {
+                    why: Why::Denied { .. },
+                    ..
+                }) if !asked.as_root && home.owner.uid != 0 => {
+                    taken.again.push(Asked {
+                        as_root: true,
+                        ..asked
+                    });
+                }
+                Err(HomeError { why, .. }) => {
+                    taken.hung |= why == Why::Hung;
+                    taken.not_read.push((asked.path, why.to_string()));
+                }
+            }
+            match Instant::now() < home.deadline {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        taken
+    }
+
+    /// Encrypted keys that do not tell their public half: a `.pub` file beside them may.
+    fn public_halves(&mut self, home: &Home<'_>, from: usize) {
+        let untold: Vec<usize> = (from..self.findings.len())
+            .filter(|at| {
+                let found = &self.findings[*at];
+                let keyed = matches!(found.fingerprint, Fingerprint::Keyed(_));
+                found.encrypted
+                    && keyed
+                    && matches!(found.kind, Kind::PrivateKey | Kind::SshHostKey)
+            })
+            .collect();
+        for at in untold {
+            if Instant::now() >= home.deadline || self.hung.contains(&home.owner.uid) {
+                return;
+            }
+            let read = Read {
+                owner: home.owner.clone(),
+                path: [&self.findings[at].path[..], b".pub"].concat(),
+                home: None,
+                max_bytes: 64 << 10,
+            };
+            // There need not be one; a keyed fingerprint is an answer, too.
+            let Ok(content) = self.homes.read(&read, home.limits.patience) else {
+                continue;
+            };
+            let line = content.bytes.split(|b| *b == b'\n').next().unwrap_or(b"");
+            if let Entry::Key(key) = Entry::parse_without_options(1, line) {
+                let found = &mut self.findings[at];
+                found.fingerprint = Fingerprint::Public(PublicMark::Ssh(key.fingerprint));
+                found.from_pub_file = true;
+            }
+        }
+    }
+
+    fn not_read(&mut self, home: &Home<'_>, path: Vec<u8>, why: &str) {
+        self.coverage.not_read.push(NotRead {
+            account: home.accounts.first().map(|account| account.name.clone()),
+            path,
+            why: why.to_owned(),
+        });
+    }
+}
+
+fn directory_of(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|b| *b == b'/').unwrap_or(0)]
+}
