@@ -60,10 +60,16 @@ pub struct Paths {
     at: Where,
 }
 
-/// The accounts of this host, each with how many ways in are open
+/// The accounts of this host, each with how many ways in are open; or the secrets that lie on it
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rescind-agent inventory --json")]
+#[command(after_help = super::secrets::HELP)]
 pub struct Inventory {
+    /// Private keys, tokens and passwords in files: whose, where, their fingerprints, never a value
+    #[arg(long)]
+    secrets: bool,
+    /// Of the secrets, only those in this account's home
+    #[arg(long, requires = "secrets")]
+    account: Option<AccountName>,
     #[command(flatten)]
     at: Where,
 }
@@ -136,6 +142,9 @@ impl Paths {
 impl Inventory {
     /// Runs the command.
     pub fn run(self) -> Exit {
+        if self.secrets {
+            return super::secrets::show(&self.at, self.account.as_ref());
+        }
         show(&self.at, Request::Inventory, |accounts| {
             let mut table = Table::new(&[
                 "account", "uid", "password", "expires", "shell", "keys", "open", "unknown",

@@ -19,6 +19,8 @@ pub mod local;
 pub mod logging;
 /// `run`: the root half.
 pub mod run;
+/// `inventory --secrets`.
+mod secrets;
 /// Tables for people.
 mod table;
 

@@ -14,7 +14,7 @@ use rescind_protocol::name::AccountName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::orders::Engine;
+use crate::orders::{Engine, held};
 
 /// Frame kinds on this socket; they share nothing with those of the control plane.
 const REQUEST: u8 = 1;
@@ -39,6 +39,8 @@ pub enum Request {
     },
     /// The accounts of the host, each with how many ways in are open.
     Inventory,
+    /// The credentials that lie on the host.
+    Secrets,
     /// Why an account can become root.
     Explain {
         /// The account.
@@ -64,6 +66,7 @@ pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
         }
         Request::Explain { account } => engine.explain(&account).map_err(text),
         Request::Inventory => engine.inventory().map_err(text),
+        Request::Secrets => held::report(engine.root()).map_err(text),
         Request::Apply { signed, dry_run } => {
             use base64::Engine as _;
             let bytes = base64::engine::general_purpose::STANDARD

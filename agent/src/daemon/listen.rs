@@ -3,14 +3,15 @@
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::config::{LinkUser, layout};
 use crate::daemon::work::Work;
 use crate::daemon::{DaemonError, admin, spawn};
+use crate::orders::held;
 use crate::sys::ids::effective_uid;
 use crate::sys::sockets;
 
@@ -18,6 +19,9 @@ use crate::sys::sockets;
 const ADMIN_CONNECTIONS_MAX: usize = 8;
 /// How long a command line waits for the worker, which may be carrying out an order.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(110);
+
+/// Room for the parsers of a survey; its home child ends with its thread.
+const SURVEY_STACK_BYTES: usize = 1 << 20;
 
 /// Starts listening for the link and for the local command line.
 pub fn start(root: &Path, work: &SyncSender<Work>) -> Result<(), DaemonError> {
@@ -53,6 +57,7 @@ pub fn start(root: &Path, work: &SyncSender<Work>) -> Result<(), DaemonError> {
     let listener = bind(&path, 0o600)?;
     let to_worker = work.clone();
     let serving = Arc::new(AtomicUsize::new(0));
+    let root = root.to_owned();
     spawn("listen-admin", move || {
         accept(&listener, |stream, uid| {
             if uid != effective_uid() {
@@ -64,8 +69,13 @@ pub fn start(root: &Path, work: &SyncSender<Work>) -> Result<(), DaemonError> {
                 return true;
             }
             let (to_worker, serving) = (to_worker.clone(), Arc::clone(&serving));
+            let root = root.clone();
             let served = spawn("admin", move || {
-                let done = admin::serve(stream, |request| ask(&to_worker, request));
+                let done = admin::serve(stream, |request| match request {
+                    // It takes its time, and the worker has orders to carry out.
+                    admin::Request::Secrets => look_for_secrets(root),
+                    request => ask(&to_worker, request),
+                });
                 if let Err(error) = done {
                     tracing::debug!(%error, "a command line went away");
                 }
@@ -87,6 +97,25 @@ fn ask(work: &SyncSender<Work>, request: admin::Request) -> Result<serde_json::V
     answer
         .recv_timeout(WORKER_TIMEOUT)
         .map_err(|_| "the agent is busy and did not answer in time; try again".to_owned())?
+}
+
+/// Looks for the host's secrets, on a thread with room for it; one such survey at a time.
+fn look_for_secrets(root: PathBuf) -> Result<serde_json::Value, String> {
+    static RUNNING: Mutex<()> = Mutex::new(());
+    let Ok(_running) = RUNNING.try_lock() else {
+        return Err("a survey of the host's secrets is running already; try again".into());
+    };
+    let survey = std::thread::Builder::new()
+        .name("secrets".into())
+        .stack_size(SURVEY_STACK_BYTES)
+        .spawn(move || held::report(&root).map_err(|error| error.to_string()));
+    match survey.map(std::thread::JoinHandle::join) {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err("the survey of the host's secrets failed; see the agent's log".into()),
+        Err(error) => Err(format!(
+            "the survey of the host's secrets could not be started: {error}"
+        )),
+    }
 }
 
 /// Binds a socket, replacing one that a dead agent left behind: the store's lock already says

@@ -114,6 +114,11 @@ impl Host {
         &self.root
     }
 
+    /// The child that reads the files of users.
+    pub fn homes(&mut self) -> &mut HomeChild {
+        &mut self.homes
+    }
+
     /// Whether it is booted: there are processes to look at and tools to ask.
     pub fn is_live(&self) -> bool {
         self.root.is_live()

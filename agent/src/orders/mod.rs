@@ -13,6 +13,8 @@ mod confirm;
 mod enforce;
 /// The rules that keep an order from harming the organisation.
 pub mod guards;
+/// The credentials that lie on the host.
+pub mod held;
 /// What the local command line shows of the journal.
 pub mod history;
 /// Holding orders in force.
@@ -64,6 +66,9 @@ pub enum EngineError {
     /// A settings file is wrong.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// The key under which secrets have fingerprints.
+    #[error(transparent)]
+    FingerprintKey(#[from] crate::config::FingerprintKeyError),
     /// What the host obeys could not be read.
     #[error(transparent)]
     Trust(#[from] crate::config::TrustError),

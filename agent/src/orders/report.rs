@@ -1,5 +1,6 @@
 //! What the local command line asks of a host and its orders, as JSON with stable names.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use rescind_protocol::evidence::Channel;
@@ -23,6 +24,11 @@ use crate::sshd::printable::printable;
 use crate::store::Clock;
 
 impl Engine {
+    /// The host's root directory.
+    pub fn root(&self) -> &Path {
+        self.host.root().path()
+    }
+
     /// How the agent is doing.
     pub fn status(&self) -> Value {
         let state = self.store.state();
