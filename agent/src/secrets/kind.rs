@@ -109,6 +109,11 @@ kinds! {
     /// A NuGet source's password.
     NugetPassword = "nuget_password",
 
+    /// A token of another tool's command line, see `label`.
+    ApiToken = "api_token",
+    /// A private key of age.
+    AgeKey = "age_key",
+
     /// A line of a PostgreSQL password file.
     PostgresPassword = "postgres_password",
     /// A password in a MySQL or MariaDB option file.
@@ -135,6 +140,10 @@ kinds! {
 
     /// A password for SMB shares: a credentials file or an option in fstab(5).
     SmbPassword = "smb_password",
+    /// A password for an FTP or SFTP server.
+    FtpPassword = "ftp_password",
+    /// A password for a WebDAV share.
+    DavPassword = "dav_password",
     /// A Ceph keyring.
     CephKey = "ceph_key",
     /// A DNS transaction key.

@@ -58,6 +58,8 @@ mod pgp;
 mod registries;
 /// Services of the host.
 mod services;
+/// Other tools.
+mod tools;
 
 pub use finding::{Coverage, Finding};
 pub use kind::Kind;
