@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::os::unix::ffi::OsStrExt;
+
 use super::table::{Process, Table};
-use crate::sys::Errno;
-use crate::sys::at;
 use crate::sys::process::ProcessId;
+use crate::sys::{Errno, errno, fs};
 
 /// Descriptors of one process beyond these are not looked at.
 const DESCRIPTORS_MAX: usize = 65_536;
@@ -48,16 +49,15 @@ impl OpenFiles {
 }
 
 fn names_of(process: &Process) -> Result<BTreeSet<Vec<u8>>, Errno> {
-    let path = format!("/proc/{}/fd", process.pid);
-    let dir = std::fs::File::open(path)
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
-    let (descriptors, _) = at::names(at::open_directory(&dir, b".")?, DESCRIPTORS_MAX)?;
+    let dir = std::fs::File::open(format!("/proc/{}/fd", process.pid)).map_err(errno)?;
+    let open = fs::open_dir(&dir, ".").map_err(errno)?;
+    let (descriptors, _) = fs::names(open, DESCRIPTORS_MAX).map_err(errno)?;
     let mut names = BTreeSet::new();
     for descriptor in descriptors {
-        match at::read_link(&dir, &descriptor) {
+        match fs::read_link(&dir, &descriptor).map_err(errno) {
             // Sockets and pipes have names without a slash.
-            Ok(name) if name.starts_with(b"/") => {
-                names.insert(name);
+            Ok(name) if name.as_bytes().starts_with(b"/") => {
+                names.insert(name.as_bytes().to_vec());
             }
             // Closed meanwhile.
             Ok(_) | Err(Errno::ENOENT) => {}
@@ -69,8 +69,6 @@ fn names_of(process: &Process) -> Result<BTreeSet<Vec<u8>>, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStrExt;
-
     use super::*;
     use crate::processes::table::Proc;
 

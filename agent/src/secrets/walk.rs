@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::home::{HomeChild, HomeError, Ids, Kind as FileKind, List, Listing, Why};
+use crate::home::{FileKind, HomeChild, HomeError, Ids, List, Listing, Why};
 
 use super::places::{NOT_SEARCHED, Place, fits};
 use super::recognise::Recogniser;
@@ -182,7 +182,7 @@ impl Walk<'_> {
     ) {
         let path = || [dir, b"/", name].concat();
         let mut below = Vec::new();
-        let may_lead = matches!(kind, None | Some(FileKind::Directory | FileKind::Link));
+        let may_lead = matches!(kind, None | Some(FileKind::Directory | FileKind::Symlink));
         let mut is_decided = false;
         for tail in tails {
             let (first, rest) = tail.split();
@@ -210,7 +210,7 @@ impl Walk<'_> {
     fn file(&mut self, path: Vec<u8>, kind: Option<FileKind>, read: Recogniser) {
         match kind {
             Some(FileKind::Directory) => return,
-            None | Some(FileKind::File | FileKind::Link) => {}
+            None | Some(FileKind::Regular | FileKind::Symlink) => {}
             Some(_) if self.stopped => return,
             Some(special) => {
                 let why = Why::NotRegular(special).to_string();
