@@ -51,6 +51,12 @@ impl fmt::Debug for ExpiryChange {
     }
 }
 
+/// Whether [`changes`] would leave a line alone.
+pub(super) fn is_set(line: &[u8], day: i64) -> bool {
+    let field = field_range(line, EXPIRE).map_or(&b""[..], |field| &line[field]);
+    count_fields(line) >= FIELDS && field == day.to_string().as_bytes()
+}
+
 /// What setting field 8 of every line of an account comes to. Nothing is changed.
 pub(super) fn changes(lines: &Lines, name: &AccountName, day: Option<i64>) -> Vec<ExpiryChange> {
     let written = day.map_or_else(Vec::new, |day| day.to_string().into_bytes());

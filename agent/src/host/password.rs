@@ -54,6 +54,11 @@ pub enum Restored {
     Gone,
 }
 
+/// Whether [`locks`] would leave a line alone.
+pub(super) fn is_locked(line: &[u8]) -> bool {
+    field_range(line, PASSWORD).is_some_and(|field| line[field].first() == Some(&b'!'))
+}
+
 /// What locking field 2 of every line of an account comes to, except where `elsewhere` says that
 /// the field only points to another file. Nothing is changed.
 pub(super) fn locks(

@@ -73,6 +73,21 @@ impl Shadow {
         expiry::changes(&self.lines, name, day)
     }
 
+    /// The names, of those that are wanted, with a line that is not locked or not expired on a day:
+    /// one pass over the file, for many accounts.
+    pub fn not_closed<'a>(
+        &'a self,
+        day: i64,
+        wanted: impl Fn(&[u8]) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        self.lines.iter().filter_map(move |line| {
+            let start = line.trim_ascii_start();
+            let name = &start[..memchr::memchr(b':', start)?];
+            let open = wanted(name) && !(password::is_locked(line) && expiry::is_set(line, day));
+            open.then_some(name)
+        })
+    }
+
     /// Puts a `!` before the password of every line of an account that does not begin with one.
     ///
     /// Malformed lines of that name are locked too. An empty answer says that there is no line.
@@ -256,5 +271,28 @@ mod tests {
         );
         let shown = format!("{shadow:?} {:?}", shadow.entries().collect::<Vec<_>>());
         assert!(!shown.contains("$6$"), "{shown}");
+    }
+
+    #[test]
+    fn a_pass_for_many_finds_those_that_closing_would_change() {
+        let file = "a:!x:1:0:9:7::1:\nb:!x:1:0:9:7::2:\nc:x:1:0:9:7::1:\nd:!x:1::::\n\
+                    e:!:1:::::1:\n e:$6$x:1:::::1:\nf\n#a:x\ng:!:::::: 1:\nh::::::::\nother:x:\n";
+        let shadow = Shadow::parse(file.into());
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "none"];
+        let changed = |name: &&str| {
+            let name: AccountName = name.parse().unwrap();
+            let mut locks = shadow.password_locks(&name).into_iter();
+            let mut expiry = shadow.expiry_changes(&name, Some(1)).into_iter();
+            locks.any(|lock| lock.added)
+                || expiry.any(|change| change.previous != change.written || change.fields < 9)
+        };
+        let want: Vec<&str> = names.into_iter().filter(changed).collect();
+        let wanted = |name: &[u8]| names.iter().any(|n| n.as_bytes() == name);
+        let found = shadow.not_closed(1, wanted);
+        let found: Vec<_> = found
+            .map(|name| std::str::from_utf8(name).unwrap())
+            .collect();
+        assert_eq!(found, want);
+        assert_eq!(want, ["b", "c", "d", "e", "g", "h"]);
     }
 }

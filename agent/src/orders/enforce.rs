@@ -13,11 +13,13 @@ use crate::host::accounts::Accounts;
 use crate::host::lock::AccountLock;
 use crate::orders::conclude::{self, Finding};
 use crate::orders::guards::{self, Refusal};
+use crate::orders::hold::account_of;
 use crate::orders::host::{ChangeError, Host, HostError};
 use crate::orders::kept::Kept;
 use crate::orders::plan::{self, Change, Plan, Seen};
 use crate::orders::reading::Reading;
 use crate::orders::{Engine, EngineError, confirm, reach};
+use crate::paths::key_files::KeyFileRef;
 
 /// How often an order is planned anew because somebody changed a file meanwhile.
 const ROUNDS_MAX: usize = 5;
@@ -263,6 +265,16 @@ impl Engine {
             },
             Action::Release { .. } => Vec::new(),
         };
+        let account = account_of(action).and_then(|name| reading.accounts.by_name(name));
+        let files = account.map_or_else(Vec::new, |account| {
+            let (files, _) = reading.key_files_in_force(&account);
+            let named = |file: KeyFileRef| (account.name.clone(), file.path);
+            files.into_iter().map(named).collect()
+        });
+        drop(reading);
+        if action.is_standing() {
+            self.note_interest(action, &files);
+        }
         Ok(finding)
     }
 
@@ -279,7 +291,6 @@ impl Engine {
             },
             None,
         )?;
-        self.watch_list_stale = true;
         self.to_confirm.push_back(outcome.order);
         Ok(outcome)
     }

@@ -3,8 +3,8 @@
 //! The planner is the judge: an order of which a fresh reading leaves nothing to change is held.
 //! Watches only say where to look at once; the survey looks everywhere.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use rescind_protocol::evidence::{Confirmation, Event};
@@ -13,14 +13,19 @@ use rescind_protocol::order::Action;
 use rescind_protocol::outcome::Verdict;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 
+use crate::host::account::Account;
+use crate::host::expiry::DISABLED_DAY;
+use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
+use crate::host::shadow::Shadow;
 use crate::orders::confirm::Question;
 use crate::orders::enforce::{Applied, Checks, plan_for, see};
 use crate::orders::host::Host;
+use crate::orders::interests::{Interests, Touched};
 use crate::orders::kept::Kept;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::reading::Reading;
 use crate::orders::{Engine, EngineError, conclude};
-use crate::store::Clock;
+use crate::store::{Clock, OrderState};
 
 /// Paths that one drift record names.
 const DRIFT_PATHS_MAX: usize = 64;
@@ -34,24 +39,45 @@ pub enum Look {
     At(BTreeSet<PathBuf>),
 }
 
-/// What matters to an order in force: files, any of which may give access back.
-#[derive(Debug, Clone)]
-pub struct Interest {
-    order: OrderId,
-    files: BTreeSet<PathBuf>,
+/// What is known of the directories to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WatchList {
+    /// They are what they were.
+    Current,
+    /// Some came, went, or came into being.
+    Moved,
+    /// Other files than before may matter.
+    Unknown,
 }
 
 impl Engine {
     /// Looks at orders in force and closes what is open again.
     pub fn hold(&mut self, look: &Look) -> Result<(), EngineError> {
-        let mut departing = Vec::new();
-        let orders = self.to_look_at(look);
+        let touched = match look {
+            Look::At(paths) if self.watch_list != WatchList::Unknown => {
+                self.interests.touched_by(paths)
+            }
+            _ => Touched::everything(),
+        };
+        if touched.everything {
+            // A new account or another sshd_config brings other files that matter.
+            self.watch_list = WatchList::Unknown;
+        } else if !touched.accounts.is_empty() {
+            // A directory that came into being is nearer to a file than the one watched so far.
+            self.watch_list = self.watch_list.max(WatchList::Moved);
+        }
+        let orders = self.to_look_at(&touched)?;
         if orders.is_empty() {
             return Ok(());
         }
-        // A new account or another sshd_config brings other files that matter.
-        self.watch_list_stale = true;
+        let mut departing = Vec::new();
         let mut reading = self.host.read()?;
+        let keys = orders.iter().filter_map(|(_, action)| match action {
+            Action::RevokeKey { fingerprint, .. } => Some(*fingerprint),
+            _ => None,
+        });
+        let keys_of = (!touched.everything).then(|| touched.accounts.clone());
+        reading.expect_keys(keys.collect(), keys_of);
         for (id, action) in orders {
             let seen = see(&action, &mut reading)?;
             let plan = plan_for(&action, &seen);
@@ -67,23 +93,59 @@ impl Engine {
         Ok(())
     }
 
-    fn to_look_at(&self, look: &Look) -> Vec<(OrderId, Action)> {
-        let matters = |id: OrderId| match look {
-            Look::Everywhere => true,
-            Look::At(paths) => {
-                let mut interests = self.interests.iter();
-                let interest = interests.find(|interest| interest.order == id);
-                // What matters to an order that has just ended is not known yet.
-                interest.is_none_or(|interest| interest.is_touched_by(paths))
-            }
+    /// The orders that what was touched may matter to. A change of shadow(5) is looked into here:
+    /// each order that closes an account is one, and all of them are touched by it.
+    fn to_look_at(&self, touched: &Touched) -> Result<Vec<(OrderId, Action)>, EngineError> {
+        if touched.is_nothing() {
+            return Ok(Vec::new());
+        }
+        let not_closed = match touched.shadow && !touched.everything {
+            true => self.not_closed_in_shadow()?,
+            false => BTreeSet::new(),
+        };
+        let matters = |order: &OrderState| {
+            let is_about = |account: &AccountName| touched.accounts.contains(account);
+            touched.everything
+                || match &order.order().action {
+                    Action::DisableAccount { account } => {
+                        is_about(account) || not_closed.contains(account)
+                    }
+                    Action::RevokeKey { account, .. } => match account {
+                        Some(account) => is_about(account),
+                        None => !touched.accounts.is_empty(),
+                    },
+                    Action::EndSessions { .. } | Action::Release { .. } => false,
+                }
         };
         let standing = self.store.state().standing();
-        standing
-            .filter(|order| order.outcome.is_some())
-            .map(|order| order.order())
-            .filter(|order| matters(order.id))
-            .map(|order| (order.id, order.action.clone()))
-            .collect()
+        Ok(standing
+            .filter(|order| order.outcome.is_some() && matters(order))
+            .map(|order| (order.order().id, order.order().action.clone()))
+            .collect())
+    }
+
+    /// The accounts that orders close and shadow(5) does not, or of which it cannot be told.
+    fn not_closed_in_shadow(&self) -> Result<BTreeSet<AccountName>, EngineError> {
+        let mut closing: BTreeMap<&[u8], &OrderState> = BTreeMap::new();
+        for order in self.store.state().standing() {
+            if let Action::DisableAccount { account } = &order.order().action {
+                closing.insert(account.as_str().as_bytes(), order);
+            }
+        }
+        let account = |order: &&OrderState| match &order.order().action {
+            Action::DisableAccount { account } => Some(account.clone()),
+            _ => None,
+        };
+        let root = self.host.root();
+        let shadow = match root.read(AccountFile::Shadow.path(), ACCOUNT_FILE_BYTES_MAX) {
+            Ok(file) => Shadow::parse(file.bytes),
+            Err(_) => return Ok(closing.values().filter_map(account).collect()),
+        };
+        let not_closed = shadow.not_closed(DISABLED_DAY, |name| closing.contains_key(name));
+        let not_closed = not_closed.filter_map(|name| closing.get(name));
+        // An order that did not reach its end is looked at whatever changes.
+        let unfinished = closing.values().filter(|order| !was_done(order));
+        Ok(not_closed.chain(unfinished).filter_map(account).collect())
     }
 
     fn close_again(
@@ -95,10 +157,7 @@ impl Engine {
         let Some(order) = self.store.state().order(id) else {
             return Ok(());
         };
-        let was_done = order
-            .outcome
-            .as_ref()
-            .is_some_and(|outcome| is_done(outcome.verdict));
+        let was_done = was_done(order);
         let (times, contested) = (order.drift + 1, order.contested);
         if !was_done {
             // Never reached its end: what is there now is no drift, the order goes on.
@@ -220,49 +279,88 @@ impl Engine {
     /// The account whose being closed can be confirmed by an order.
     fn to_be_confirmed(&self, order: OrderId) -> Option<AccountName> {
         let order = self.store.state().order(order)?;
-        let done = order
-            .outcome
-            .as_ref()
-            .is_some_and(|outcome| is_done(outcome.verdict));
         match &order.order().action {
-            Action::DisableAccount { account } if done && order.is_standing() => {
+            Action::DisableAccount { account } if was_done(order) && order.is_standing() => {
                 self.host.is_live().then(|| account.clone())
             }
             _ => None,
         }
     }
 
-    /// Reads anew what matters to the orders in force, and with it the directories to watch.
-    pub(super) fn directories(&mut self) -> Result<BTreeSet<PathBuf>, EngineError> {
+    /// The directories to watch, when they are not what they were at the last call.
+    pub fn directories_to_watch(&mut self) -> Option<BTreeSet<PathBuf>> {
+        let known = std::mem::replace(&mut self.watch_list, WatchList::Current);
+        if known == WatchList::Unknown {
+            match self.read_interests() {
+                Ok(interests) => self.interests = interests,
+                Err(error) => {
+                    self.watch_list = WatchList::Unknown;
+                    tracing::warn!(%error, "what to watch could not be read; the survey goes on");
+                    return None;
+                }
+            }
+        }
+        (known != WatchList::Current).then(|| self.interests.directories())
+    }
+
+    /// Reads anew what matters to the orders in force.
+    fn read_interests(&mut self) -> Result<Interests, EngineError> {
         let standing = self.store.state().standing();
-        let orders: Vec<(OrderId, Action)> = standing
-            .map(|order| (order.order().id, order.order().action.clone()))
-            .collect();
-        if orders.is_empty() || !self.host.is_live() {
-            self.interests.clear();
-            return Ok(BTreeSet::new());
+        let actions: Vec<Action> = standing.map(|order| order.order().action.clone()).collect();
+        if actions.is_empty() || !self.host.is_live() {
+            return Ok(Interests::default());
         }
         let reading = self.host.read()?;
-        self.interests = orders
-            .into_iter()
-            .map(|(order, action)| Interest {
-                order,
-                files: files_of_interest(&reading, &action),
-            })
-            .collect();
-        let files = self.interests.iter().flat_map(|interest| &interest.files);
-        Ok(files.filter_map(|file| nearest_directory(file)).collect())
+        let mut interests = Interests::of_everybody(reading.config_files());
+        let on_all = |action: &Action| matches!(action, Action::RevokeKey { account: None, .. });
+        if actions.iter().any(on_all) {
+            for account in reading.accounts.iter() {
+                add_key_files(&mut interests, &reading, &account);
+            }
+            return Ok(interests);
+        }
+        for action in &actions {
+            let account = account_of(action).and_then(|name| reading.accounts.by_name(name));
+            if let Some(account) = account {
+                add_key_files(&mut interests, &reading, &account);
+            }
+        }
+        Ok(interests)
+    }
+
+    /// What matters to an order that has been verified, without reading all of the others' again.
+    pub(super) fn note_interest(&mut self, action: &Action, files: &[(AccountName, PathBuf)]) {
+        let on_all = matches!(action, Action::RevokeKey { account: None, .. });
+        if on_all || self.interests.is_empty() {
+            self.watch_list = WatchList::Unknown;
+        }
+        for (account, file) in files {
+            if self.interests.add(account, file) {
+                self.watch_list = self.watch_list.max(WatchList::Moved);
+            }
+        }
     }
 }
 
-impl Interest {
-    /// A path matters when it is one of the files, or a directory on the way to one that was made,
-    /// moved or given other rights.
-    fn is_touched_by(&self, paths: &BTreeSet<PathBuf>) -> bool {
-        self.files
-            .iter()
-            .any(|file| file.ancestors().any(|path| paths.contains(path)))
+fn add_key_files(interests: &mut Interests, reading: &Reading<'_>, account: &Account) {
+    let (refs, _) = reading.key_files_in_force(account);
+    for file in refs {
+        interests.add(&account.name, &file.path);
     }
+}
+
+/// The one account an action is about.
+pub(super) fn account_of(action: &Action) -> Option<&AccountName> {
+    match action {
+        Action::DisableAccount { account } | Action::EndSessions { account } => Some(account),
+        Action::RevokeKey { account, .. } => account.as_ref(),
+        Action::Release { .. } => None,
+    }
+}
+
+fn was_done(order: &OrderState) -> bool {
+    let outcome = order.outcome.as_ref();
+    outcome.is_some_and(|outcome| is_done(outcome.verdict))
 }
 
 const fn is_done(verdict: Verdict) -> bool {
@@ -304,38 +402,4 @@ fn put_back(reading: &mut Reading<'_>, action: &Action, plan: &Plan) -> Vec<Acce
     paths.retain(is_back);
     paths.truncate(DRIFT_PATHS_MAX);
     paths
-}
-
-fn files_of_interest(reading: &Reading<'_>, action: &Action) -> BTreeSet<PathBuf> {
-    let configs = reading
-        .sshds
-        .iter()
-        .filter_map(|sshd| sshd.config.as_ref().ok());
-    let mut files: BTreeSet<PathBuf> = configs
-        .flat_map(|config| config.files().map(Path::to_path_buf))
-        .collect();
-    files.insert("/etc/passwd".into());
-    let accounts: Vec<_> = match action {
-        Action::DisableAccount { account } => {
-            files.insert("/etc/shadow".into());
-            reading.accounts.by_name(account).into_iter().collect()
-        }
-        Action::RevokeKey {
-            account: Some(account),
-            ..
-        } => reading.accounts.by_name(account).into_iter().collect(),
-        Action::RevokeKey { account: None, .. } => reading.accounts.iter().collect(),
-        Action::EndSessions { .. } | Action::Release { .. } => Vec::new(),
-    };
-    for account in accounts {
-        let (refs, _) = reading.key_files_in_force(&account);
-        files.extend(refs.into_iter().map(|file| file.path));
-    }
-    files
-}
-
-/// The nearest directory on the way to a file that is there, which is the one to watch for it.
-fn nearest_directory(file: &Path) -> Option<PathBuf> {
-    let mut directories = file.ancestors().skip(1);
-    directories.find(|dir| dir.is_dir()).map(Path::to_path_buf)
 }

@@ -21,6 +21,8 @@ pub mod history;
 mod hold;
 /// The host as the orders see it: read afresh, changed step by step.
 mod host;
+/// What matters to the orders in force.
+mod interests;
 /// What an order took, kept for its release.
 pub mod kept;
 /// Key files, each read once in a reading.
@@ -38,8 +40,8 @@ mod report;
 /// Which sshds the host has.
 mod sshds;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 
 use rescind_protocol::PROTOCOL_VERSION;
@@ -51,7 +53,9 @@ use rescind_protocol::order::SignedOrder;
 use crate::config::{Config, Trust, layout, os_name};
 use crate::host::root::HostRoot;
 use crate::orders::accept::{Judgement, Rejection, Seen, Trusted};
+use crate::orders::hold::WatchList;
 use crate::orders::host::Host;
+use crate::orders::interests::Interests;
 use crate::store::{Clock, HostClock, IndexWork, Options, Sight, Store, StoreError};
 
 pub use crate::orders::confirm::Question;
@@ -107,9 +111,8 @@ pub struct Engine {
     accepted: VecDeque<OrderId>,
     to_confirm: VecDeque<OrderId>,
     /// What matters to the orders in force.
-    interests: Vec<hold::Interest>,
-    /// That may have changed: orders came or went.
-    watch_list_stale: bool,
+    interests: Interests,
+    watch_list: WatchList,
 }
 
 /// What became of an order on arrival.
@@ -168,8 +171,8 @@ impl Engine {
             clock,
             accepted: VecDeque::new(),
             to_confirm: VecDeque::new(),
-            interests: Vec::new(),
-            watch_list_stale: true,
+            interests: Interests::default(),
+            watch_list: WatchList::Unknown,
         };
         engine.note_enrolment()?;
         Ok(engine)
@@ -371,20 +374,6 @@ impl Engine {
         self.host.tidy();
         self.store.compact_if_due()?;
         Ok(self.store.tend_index()?)
-    }
-
-    /// The directories to watch, when they are not what they were at the last call.
-    pub fn directories_to_watch(&mut self) -> Option<BTreeSet<PathBuf>> {
-        if !std::mem::take(&mut self.watch_list_stale) {
-            return None;
-        }
-        match self.directories() {
-            Ok(directories) => Some(directories),
-            Err(error) => {
-                tracing::warn!(%error, "what to watch could not be read; the survey goes on");
-                None
-            }
-        }
     }
 
     /// Microseconds since an order was accepted, by the clock that does not jump.

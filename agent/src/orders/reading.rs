@@ -4,9 +4,9 @@
 //! change. Within one reading every file is read once, so that what is planned and what is judged
 //! is the same state of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rescind_protocol::name::{AccountName, KeyFingerprint};
@@ -47,7 +47,9 @@ pub struct Reading<'h> {
     people: LoginDefs,
     files: UserFiles<'h>,
     sudos: &'h mut Dialects,
-    with_key: Option<(Wanted, Rc<WithKey>)>,
+    with_key: BTreeMap<Wanted, Rc<WithKey>>,
+    keys_expected: BTreeSet<KeyFingerprint>,
+    keys_of: Option<BTreeSet<AccountName>>,
 }
 
 /// A key, and the one account or all whose files are looked through for it.
@@ -92,7 +94,9 @@ impl<'h> Reading<'h> {
             root,
             moment,
             sudos: &mut programs.sudo,
-            with_key: None,
+            with_key: BTreeMap::new(),
+            keys_expected: BTreeSet::new(),
+            keys_of: None,
         })
     }
 
@@ -104,6 +108,15 @@ impl<'h> Reading<'h> {
     /// The policy of its sudo.
     pub fn sudo(&mut self, now: i64) -> Result<HostSudo, HostError> {
         Ok(HostSudo::read(&self.root, self.sudos, now)?)
+    }
+
+    /// The files of all sshds' configurations.
+    pub fn config_files(&self) -> impl Iterator<Item = PathBuf> {
+        let configs = self
+            .sshds
+            .iter()
+            .filter_map(|sshd| sshd.config.as_ref().ok());
+        configs.flat_map(|config| config.files().map(Path::to_path_buf))
     }
 
     /// What locking and expiring an account would change.
@@ -135,39 +148,70 @@ impl<'h> Reading<'h> {
         (paths::key_files_in_force(account, &self.sshds), gaps)
     }
 
+    /// Says for which keys [`Reading::with_key`] will be asked on the whole host, so that one pass
+    /// does for all, and that only these accounts matter, if it is not all of them.
+    pub fn expect_keys(
+        &mut self,
+        keys: BTreeSet<KeyFingerprint>,
+        of: Option<BTreeSet<AccountName>>,
+    ) {
+        self.keys_expected = keys;
+        self.keys_of = of;
+    }
+
     /// The key files in force in which a key stands, for one account or for all.
     pub fn with_key(&mut self, key: KeyFingerprint, account: Option<&AccountName>) -> Rc<WithKey> {
         let wanted = (key, account.cloned());
-        if let Some((known, found)) = &self.with_key
-            && *known == wanted
-        {
+        if let Some(found) = self.with_key.get(&wanted) {
             return Rc::clone(found);
         }
         let accounts = Rc::clone(&self.accounts);
-        let mut found = WithKey::default();
-        match account {
-            Some(name) => {
-                let account: Vec<Account> = accounts.by_name(name).into_iter().collect();
-                self.pass_over_keys(&account, key, &mut found);
-            }
+        let by_name = |name: &AccountName| accounts.by_name(name);
+        let mut keys = BTreeSet::from([key]);
+        let some: Option<Vec<Account>> = match (account, &self.keys_of) {
+            (Some(name), _) => Some(by_name(name).into_iter().collect()),
+            (None, Some(names)) => Some(names.iter().filter_map(by_name).collect()),
+            (None, None) => None,
+        };
+        if account.is_none() {
+            keys.extend(&self.keys_expected);
+        }
+        let mut found: BTreeMap<KeyFingerprint, WithKey> = keys
+            .into_iter()
+            .map(|key| (key, WithKey::default()))
+            .collect();
+        let mut gaps = BTreeSet::new();
+        match some {
+            Some(accounts) => self.pass_over_keys(&accounts, &mut found, &mut gaps),
             None => {
                 let mut all = accounts.iter().peekable();
                 while all.peek().is_some() {
                     let some: Vec<Account> = all.by_ref().take(ACCOUNTS_AT_ONCE).collect();
-                    self.pass_over_keys(&some, key, &mut found);
+                    self.pass_over_keys(&some, &mut found, &mut gaps);
                 }
             }
         }
-        let found = Rc::new(found);
-        self.with_key = Some((wanted, Rc::clone(&found)));
-        found
+        for (key, mut with_key) in found {
+            with_key.gaps = gaps.clone();
+            let wanted = (key, account.cloned());
+            self.with_key.insert(wanted, Rc::new(with_key));
+        }
+        self.with_key
+            .get(&wanted)
+            .map(Rc::clone)
+            .unwrap_or_default()
     }
 
-    fn pass_over_keys(&mut self, accounts: &[Account], key: KeyFingerprint, found: &mut WithKey) {
+    fn pass_over_keys(
+        &mut self,
+        accounts: &[Account],
+        found: &mut BTreeMap<KeyFingerprint, WithKey>,
+        gaps: &mut BTreeSet<String>,
+    ) {
         let mut refs: Vec<(&Account, KeyFileRef)> = Vec::new();
         for account in accounts {
-            let (files, gaps) = self.key_files_in_force(account);
-            found.gaps.extend(gaps);
+            let (files, unknown) = self.key_files_in_force(account);
+            gaps.extend(unknown);
             refs.extend(files.into_iter().map(|file| (account, file)));
         }
         let path = |file: &KeyFileRef| file.path.as_os_str().as_bytes().to_vec();
@@ -182,22 +226,30 @@ impl<'h> Reading<'h> {
             let content = match content {
                 Ok(content) => content,
                 Err(error) => {
-                    found.gaps.insert(error.to_string());
+                    gaps.insert(error.to_string());
                     return;
                 }
             };
             let file = KeyFile::parse(content.bytes.to_vec());
-            if file.keys().any(|found| found.fingerprint == key) {
-                let (account, KeyFileRef { shared, .. }) = &refs[nth];
-                found.files.push(KeyFileSeen {
+            let (account, KeyFileRef { shared, .. }) = &refs[nth];
+            let mut of_interest = false;
+            let keys: BTreeSet<KeyFingerprint> = file.keys().map(|key| key.fingerprint).collect();
+            for key in keys {
+                let Some(with_key) = found.get_mut(&key) else {
+                    continue;
+                };
+                of_interest = true;
+                with_key.files.push(KeyFileSeen {
                     path: paths[nth].clone(),
                     account: account.name.clone(),
                     shared: *shared,
-                    file,
+                    file: file.clone(),
                 });
-                if found.holders.last() != Some(*account) {
-                    found.holders.push((*account).clone());
+                if with_key.holders.last() != Some(*account) {
+                    with_key.holders.push((*account).clone());
                 }
+            }
+            if of_interest {
                 kept.push((nth, content));
             }
         });

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::host::accounts::Accounts;
 use crate::orders::conclude::{self, Finding};
 use crate::orders::enforce::Applied;
+use crate::orders::hold::WatchList;
 use crate::orders::host::{self, Host, HostError};
 use crate::orders::kept::Kept;
 use crate::orders::plan::{self, Forbidden, Plan};
@@ -38,6 +39,7 @@ impl Engine {
         if !released_before {
             self.store
                 .append(&Event::Released { order: of, by: id }, None)?;
+            self.watch_list = WatchList::Unknown;
         }
         let finding = self.verify_given_back(&plan, applied.failures)?;
         let reason = if plan.changes.is_empty() {
