@@ -36,7 +36,12 @@ fn the_control_plane_is_killed() {
 }
 
 fn kill_now(pid: u32) {
-    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).expect("it runs");
+    let pid = Pid::from_raw(pid.cast_signed());
+    kill(pid, Signal::SIGKILL).expect("it runs");
+    // Until it is gone it would be taken for the one that is started next.
+    wait_for("the end of what was killed", PATIENCE, || {
+        kill(pid, None).is_err().then_some(())
+    });
 }
 
 /// Revokes many accounts, one after the other; each time what `victim` finds is killed.
