@@ -17,7 +17,6 @@ use crate::cli::exit::Exit;
 use crate::cli::table::{Table, text};
 use crate::config::layout;
 use crate::daemon::admin::{self, AskError, Request};
-use crate::orders::Engine;
 
 /// Options that all of these commands share.
 #[derive(Debug, Clone, Args)]
@@ -266,6 +265,5 @@ fn obtain(at: &Where, request: Request) -> Result<Value, String> {
         Err(error) => return Err(error.to_string()),
         Ok(answer) => return Ok(answer),
     }
-    let mut engine = Engine::open(at.root()).map_err(|error| error.to_string())?;
-    admin::answer(&mut engine, request)
+    admin::answer_here(at.root(), request)
 }

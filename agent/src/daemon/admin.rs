@@ -14,7 +14,7 @@ use rescind_protocol::name::AccountName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::orders::{Engine, held};
+use crate::orders::{Engine, Host, held};
 
 /// Frame kinds on this socket; they share nothing with those of the control plane.
 const REQUEST: u8 = 1;
@@ -55,7 +55,26 @@ pub enum Request {
     },
 }
 
-/// Answers a request; used by the daemon's worker and by a command line without a daemon.
+/// Answers without a daemon. What only looks at the host opens no store, and makes none.
+pub fn answer_here(root: &Path, request: Request) -> Result<Value, String> {
+    let host = || Host::below(root).map_err(|error| error.to_string());
+    let text = |error: crate::orders::EngineError| error.to_string();
+    match request {
+        Request::Paths { account } => {
+            let paths = host()?.paths(account.as_ref()).map_err(text)?;
+            Ok(json!(paths))
+        }
+        Request::Explain { account } => host()?.explain(&account).map_err(text),
+        Request::Inventory => host()?.inventory().map_err(text),
+        Request::Secrets => held::report(root).map_err(text),
+        Request::Status | Request::Apply { .. } => {
+            let mut engine = Engine::open(root).map_err(text)?;
+            answer(&mut engine, request)
+        }
+    }
+}
+
+/// Answers a request; used by the daemon's worker.
 pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
     let text = |error: crate::orders::EngineError| error.to_string();
     match request {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Instant;
 
 use rescind_protocol::name::{AccountName, KeyFingerprint, UnixMillis};
@@ -11,9 +10,8 @@ use serde_json::{Value, json};
 
 use crate::config;
 use crate::host::account::Account;
-use crate::host::root::HostRoot;
 use crate::orders::EngineError;
-use crate::orders::host::{Host, HostError};
+use crate::orders::host::Host;
 use crate::processes::open_files::OpenFiles;
 use crate::processes::table::{Proc, Table};
 use crate::secrets::finding::{Bounded, NotRead, PassedOver, Unclear};
@@ -32,11 +30,7 @@ pub fn report(root: &Path) -> Result<Value, EngineError> {
         tracing::warn!(%error, "core dumps of this process could not be turned off");
     }
     let key = config::load_or_create_fingerprint_key(root)?;
-    let host_root = match root == Path::new("/") {
-        true => HostRoot::live(),
-        false => HostRoot::at(root),
-    };
-    let mut host = Host::new(Rc::new(host_root.map_err(HostError::from)?))?;
+    let mut host = Host::below(root)?;
     let accounts: Vec<Account> = host.read()?.accounts.iter().collect();
     let limits = Limits::default();
     let (findings, coverage) = secrets::survey(host.homes(), &accounts, &Marker::new(&key), limits);

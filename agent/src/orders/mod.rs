@@ -27,6 +27,8 @@ mod interests;
 pub mod kept;
 /// Key files, each read once in a reading.
 mod key_files;
+/// What can be asked of a host without an agent.
+mod onlooker;
 /// From an order and what is on the host to the changes to make.
 pub mod plan;
 /// What an order would touch, for the guards.
@@ -42,7 +44,6 @@ mod sshds;
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::rc::Rc;
 
 use rescind_protocol::PROTOCOL_VERSION;
 use rescind_protocol::evidence::{ChainHead, Channel, Event, NotAccepted, SealedRecord};
@@ -51,15 +52,14 @@ use rescind_protocol::name::{AccountName, Digest, OrderId, UnixMillis};
 use rescind_protocol::order::SignedOrder;
 
 use crate::config::{Config, Trust, layout, os_name};
-use crate::host::root::HostRoot;
 use crate::orders::accept::{Judgement, Rejection, Seen, Trusted};
 use crate::orders::hold::WatchList;
-use crate::orders::host::Host;
 use crate::orders::interests::Interests;
 use crate::store::{Clock, HostClock, IndexWork, Options, Sight, Store, StoreError};
 
 pub use crate::orders::confirm::Question;
 pub use crate::orders::hold::Look;
+pub use crate::orders::host::Host;
 
 /// Why the engine could not do something. What was accepted stays accepted.
 #[derive(Debug, thiserror::Error)]
@@ -147,12 +147,7 @@ impl Engine {
     pub fn open(root: &Path) -> Result<Self, EngineError> {
         let config = Config::load(root)?;
         let trust = Trust::load(root)?;
-        let host_root = if root == Path::new("/") {
-            HostRoot::live()
-        } else {
-            HostRoot::at(root)
-        };
-        let host = Host::new(Rc::new(host_root.map_err(host::HostError::from)?))?;
+        let host = Host::below(root)?;
         let clock = HostClock;
         let version = env!("CARGO_PKG_VERSION");
         let options = Options {

@@ -1,21 +1,16 @@
 //! What the local command line asks of a host and its orders, as JSON with stable names.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use rescind_protocol::evidence::Channel;
 use rescind_protocol::message::Disposition;
 use rescind_protocol::name::AccountName;
 use rescind_protocol::outcome::Outcome;
-use rescind_protocol::path::{AccessPath, Mechanism, PathState};
+use rescind_protocol::path::AccessPath;
 use serde_json::{Value, json};
 
-use crate::escalation::explain::{Ways, explain};
-use crate::escalation::su::SuRules;
-use crate::host::account::{Account, PasswordState};
 use crate::orders::accept::{self, Judgement, Seen, Trusted};
 use crate::orders::enforce::{plan_for, see};
-use crate::orders::host::HostError;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::{Engine, EngineError, guards, reach};
 use crate::paths::facts::Sshd;
@@ -49,18 +44,7 @@ impl Engine {
 
     /// Every way in, of one account or of all.
     pub fn paths(&mut self, account: Option<&AccountName>) -> Result<Vec<AccessPath>, EngineError> {
-        let mut reading = self.host.read()?;
-        let accounts: Vec<Account> = match account {
-            Some(name) => reading.accounts.by_name(name).into_iter().collect(),
-            None => reading.accounts.iter().collect(),
-        };
-        if let (Some(name), true) = (account, accounts.is_empty()) {
-            return Err(EngineError::NoAccount(name.clone()));
-        }
-        Ok(accounts
-            .iter()
-            .flat_map(|account| reading.paths(account))
-            .collect())
+        self.host.paths(account)
     }
 
     /// The ways in of an account for one connection alone, as `sshd -T -C` answers.
@@ -82,46 +66,12 @@ impl Engine {
 
     /// The accounts, each with how many ways in are open.
     pub fn inventory(&mut self) -> Result<Value, EngineError> {
-        let mut reading = self.host.read()?;
-        let accounts: Vec<Account> = reading.accounts.iter().collect();
-        let mut rows = Vec::with_capacity(accounts.len());
-        for account in &accounts {
-            let paths = reading.paths(account);
-            let count = |state| paths.iter().filter(|path| path.state == state).count();
-            let keys = paths
-                .iter()
-                .filter(|path| path.mechanism == Mechanism::SshPublicKey);
-            rows.push(json!({
-                "account": account.name,
-                "uid": account.uid,
-                "password": password(account.password),
-                "expires": account.expire_day,
-                "shell": printable(&account.shell),
-                "home": printable(&account.home),
-                "keys": keys.count(),
-                "open": count(PathState::Open),
-                "unknown": count(PathState::Unknown),
-            }));
-        }
-        Ok(rows.into())
+        self.host.inventory()
     }
 
     /// Why an account can become root, step by step.
     pub fn explain(&mut self, name: &AccountName) -> Result<Value, EngineError> {
-        let now = i64::try_from(self.wall().0 / 1000).unwrap_or(i64::MAX);
-        let mut reading = self.host.read()?;
-        let sudo = reading.sudo(now)?;
-        let accounts = Rc::clone(&reading.accounts);
-        let account = accounts
-            .by_name(name)
-            .ok_or_else(|| EngineError::NoAccount(name.clone()))?;
-        let ways = Ways {
-            accounts: &accounts,
-            sudo: &sudo,
-            su: &SuRules::read(reading.root()).map_err(HostError::from)?,
-            today: now / 86_400,
-        };
-        Ok(explain(&account, &ways).to_json())
+        self.host.explain(name)
     }
 
     /// What an order from a file would change, without changing or recording anything.
@@ -248,15 +198,4 @@ fn diff(plan: &Plan) -> Vec<String> {
         }
     }
     out
-}
-
-const fn password(state: PasswordState) -> &'static str {
-    match state {
-        PasswordState::Empty => "empty",
-        PasswordState::Usable => "set",
-        PasswordState::Locked => "locked",
-        PasswordState::Unusable => "none",
-        PasswordState::Missing => "missing",
-        PasswordState::Unknown => "unknown",
-    }
 }
