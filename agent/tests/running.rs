@@ -309,15 +309,15 @@ fn the_journal_is_asked_beside_the_agent_and_without_it() {
 #[test]
 fn a_host_can_be_looked_at_while_another_holds_its_store_and_none_is_made_for_it() {
     let host = Host::new();
-    let paths = host.ask(&["paths", "--account", "alice", "--json"]);
+    let paths = host.ask(&["paths", "--account", "alice"]);
     assert_eq!(paths[0]["account"], "alice");
-    host.ask(&["inventory", "--json"]);
-    host.ask(&["explain", "alice", "--json"]);
+    host.ask(&["inventory"]);
+    host.ask(&["explain", "alice"]);
     let store = host.root.join("var/lib/rescind-agent");
     assert!(!store.exists());
     // As while an agent starts: it has the store and does not listen yet.
     let held = Store::open(&store, HostClock, "0.1.0", Options::default()).unwrap();
-    assert_eq!(host.ask(&["paths", "--account", "alice", "--json"]), paths);
+    assert_eq!(host.ask(&["paths", "--account", "alice"]), paths);
     drop(held);
 }
 
