@@ -30,6 +30,7 @@ mod login;
 mod order;
 mod package;
 mod preflight;
+mod silent;
 mod slot;
 
 pub use account::Account;
@@ -42,4 +43,5 @@ pub use login::{Attempt, Login, Master, Session};
 pub use order::Order;
 pub use package::{Package, agent_binary, control_binary, deb};
 pub use preflight::{Missing, can_boot_hosts};
+pub use silent::Silent;
 pub use slot::sweep;

@@ -17,7 +17,8 @@ pub(super) fn list(walk: &Walk<'_>, request: &List) -> Result<Listing, Why> {
     let (names, more) = fs::names(names_of, max).map_err(|e| failed(Step::List, e))?;
     let mut entries = Vec::with_capacity(names.len());
     for name in names {
-        match fs::stat_at(&dir, &name).map_err(errno) {
+        // A user may have mounted something that never answers on one of them.
+        match fs::stat_remembered(&dir, &name).map_err(errno) {
             Ok(stat) => entries.push(Entry {
                 name: name.into_vec(),
                 kind: stat.kind,

@@ -266,7 +266,7 @@ pub struct Entry {
     /// What it is; a link is not followed.
     #[n(1)]
     pub kind: FileKind,
-    /// What stat(2) says of it.
+    /// What stat(2) says of it, as far as that is known without asking a server.
     #[n(2)]
     pub facts: FileFacts,
 }

@@ -16,6 +16,8 @@ pub struct Finding {
     pub kind: Kind,
     /// In whose home it lies; nobody's for the host's own.
     pub account: Option<AccountName>,
+    /// That account owns the file, or it is the host's own place.
+    pub in_owners_home: bool,
     /// Other accounts whose homes lead to the same file.
     pub also: Vec<AccountName>,
     /// Where, as the host names it.

@@ -86,7 +86,7 @@ const TEMPLATE_WORDS: &str = "\
 /// What stands there for nothing, or names only what should stand there.
 const WHOLE_WORDS: &str = "\
     none|null|nil|~|undefined|unset|n/a|na|tbd|todo|fixme|empty|notset|not-set|not_set|\
-    disabled|sample|secret|password|passwd|pass|token|apikey|api_key|api-key|hidden|masked|\
+    disabled|sample|token|apikey|api_key|api-key|hidden|masked|data+omitted|\
     removed|revoked";
 
 fn is_placeholder(value: &[u8]) -> bool {
@@ -203,6 +203,9 @@ mod tests {
             "Yourtree7",
             "saturday",
             "passw0rd",
+            // Nobody should, and many do.
+            "password",
+            "secret",
             "1234",
             "tokens-are-fun",
             "<b4d",

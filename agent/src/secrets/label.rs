@@ -15,6 +15,10 @@ const VALUE_BYTES_MIN: usize = 4;
 /// where telling it could tell the value.
 pub fn tellable(label: &[u8], value: Option<&[u8]>) -> Option<String> {
     let label = label.trim_ascii();
+    let label = match user_of_url(label) {
+        Some(_) => host_of_url(label),
+        None => label,
+    };
     if label.is_empty() || looks_like_a_token(label) {
         return None;
     }
@@ -86,38 +90,57 @@ fn looks_like_a_token(label: &[u8]) -> bool {
     has_token_prefix(label) || (label.len() >= 24 && looks_random(label))
 }
 
-/// The part of a URL that names the host and may be told: no user, no password, no path.
+/// The part of a URL that names the host and may be told: no user, no password, no path. Empty
+/// where that is not certainly a host, because then it may be a part of a password.
 pub fn host_of_url(url: &[u8]) -> &[u8] {
-    let start = url
-        .windows(3)
-        .position(|w| w == b"://")
-        .map_or(0, |at| at + 3);
-    let rest = &url[start..];
-    let rest = rest.strip_prefix(b"//").unwrap_or(rest);
-    let end = rest
+    let (user, rest) = split_url(url);
+    let rest = match user {
+        Some(_) => rest,
+        None => rest.strip_prefix(b"//").unwrap_or(rest),
+    };
+    let end = rest.iter().position(|b| b"/?#".contains(b));
+    let host = &rest[..end.unwrap_or(rest.len())];
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b".-_[]:*".contains(b);
+    let port = host
         .iter()
-        .position(|b| b"/?#".contains(b))
-        .unwrap_or(rest.len());
-    let authority = &rest[..end];
-    match authority.iter().rposition(|b| *b == b'@') {
-        Some(at) => &authority[at + 1..],
-        None => authority,
+        .rposition(|b| *b == b':')
+        .map_or(&b""[..], |at| &host[at + 1..]);
+    let port = port.iter().all(|b| b.is_ascii_digit() || *b == b']');
+    match port && host.iter().all(plain) && host.len() <= 253 {
+        true => host,
+        false => b"",
     }
 }
 
 /// User and password of a URL as they stand, percent signs and all; `None` without a `@`.
 pub fn user_of_url(url: &[u8]) -> Option<(&[u8], &[u8])> {
-    let start = url.windows(3).position(|w| w == b"://")? + 3;
-    let rest = &url[start..];
-    let end = rest
-        .iter()
-        .position(|b| b"/?#".contains(b))
-        .unwrap_or(rest.len());
-    let at = rest[..end].iter().rposition(|b| *b == b'@')?;
-    let user = &rest[..at];
+    let user = split_url(url).0?;
     match user.iter().position(|b| *b == b':') {
         Some(colon) => Some((&user[..colon], &user[colon + 1..])),
         None => Some((user, b"")),
+    }
+}
+
+/// What stands before the `@` of a URL, and what follows it, or follows the scheme.
+///
+/// Only a slash ends the part with the user: people forget to encode `#`, `?` and `@`. Where they
+/// forget it of a slash, too, a colon before it gives that away that is not followed by a port.
+fn split_url(url: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let Some(scheme) = url.windows(3).position(|w| w == b"://") else {
+        return (None, url);
+    };
+    let rest = &url[scheme + 3..];
+    let slash = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+    let authority = &rest[..slash];
+    let at = authority.iter().rposition(|b| *b == b'@').or_else(|| {
+        let colon = authority.iter().position(|b| *b == b':')?;
+        let port = authority[colon + 1..].iter().all(u8::is_ascii_digit);
+        let at = rest.iter().rposition(|b| *b == b'@')?;
+        (!port).then_some(at)
+    });
+    match at {
+        Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+        None => (None, rest),
     }
 }
 
@@ -131,6 +154,7 @@ mod tests {
         assert_eq!(told("default", "s3cr3t"), Some("default".into()));
         assert_eq!(told("prod\x1b[2J", "s3cr3t"), Some("prod\\u{1b}[2J".into()));
         assert_eq!(told("", "s3cr3t"), None);
+        assert_eq!(told("https://u:p@r.test/v1/", "x"), Some("r.test".into()));
         assert_eq!(told("s3cr3t@host", "s3cr3t"), None);
         assert_eq!(told("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "x"), None);
         assert_eq!(told("4fQz81LkW0pX7sBv93TnYc55", "x"), None);
@@ -169,6 +193,16 @@ mod tests {
             ),
             ("https://index.docker.io/v1/", "index.docker.io", None),
             ("registry.test:5000", "registry.test:5000", None),
+            // What ought to be encoded and is not.
+            (
+                "https://u@x.test:pass!#@4@git.test",
+                "git.test",
+                Some(("u@x.test", "pass!#@4")),
+            ),
+            ("https://u:p/w@git.test/x", "git.test", Some(("u", "p/w"))),
+            ("u:pa$$", "", None),
+            ("https://u:pa$$", "", None),
+            ("https://git.test:8443/a@b", "git.test:8443", None),
         ] {
             assert_eq!(host_of_url(url.as_bytes()), host.as_bytes(), "{url}");
             let want = user.map(|(u, p)| (u.as_bytes(), p.as_bytes()));

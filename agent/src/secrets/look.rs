@@ -4,7 +4,6 @@
 //! [`Looking::look_at`].
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use rescind_protocol::name::AccountName;
 
@@ -16,6 +15,9 @@ use super::recognise::Recogniser;
 use crate::home::Content;
 use crate::host::account::Account;
 
+/// Credentials of one file beyond these are only counted.
+const FINDINGS_PER_FILE_MAX: usize = 1000;
+
 /// A file to be read.
 pub(super) struct Asked {
     pub path: Vec<u8>,
@@ -25,6 +27,9 @@ pub(super) struct Asked {
     /// Another file named it.
     pub referred: bool,
 }
+
+/// One credential in one file, however the file is reached: device, inode, fingerprint, label.
+pub(super) type Known = (u64, u64, Fingerprint, Option<String>);
 
 /// What came of one batch, to be seen to when the child is free again.
 #[derive(Default)]
@@ -38,8 +43,9 @@ pub(super) struct Taken {
 /// The survey while its child is asked.
 pub(super) struct Looking<'l> {
     pub marker: &'l Marker,
+    /// So many findings there may be when this file, or this home, has had its share.
     pub findings_max: usize,
-    pub seen: &'l mut HashMap<(u64, u64), Range<usize>>,
+    pub seen: &'l mut HashMap<Known, usize>,
     pub findings: &'l mut Vec<Finding>,
     pub coverage: &'l mut Coverage,
     pub accounts: &'l [&'l Account],
@@ -54,33 +60,22 @@ impl Looking<'_> {
     /// A file's content: recognised, hashed, forgotten.
     pub fn look_at(&mut self, asked: &Asked, content: &Content, taken: &mut Taken) {
         self.coverage.files += 1;
-        let inode = (content.facts.dev, content.facts.inode);
-        if let Some(known) = self.seen.get(&inode) {
-            let names: Vec<AccountName> = self.accounts.iter().map(|a| a.name.clone()).collect();
-            for found in &mut self.findings[known.clone()] {
-                for name in &names {
-                    if found.account.as_ref() != Some(name) && !found.also.contains(name) {
-                        found.also.push(name.clone());
-                    }
-                }
-            }
-            return;
-        }
-        if self.findings.len() >= self.findings_max {
-            let why = format!(
-                "is one of those with more than {} credentials",
-                self.findings_max
-            );
-            taken.not_read.push((asked.path.clone(), why));
-            return;
-        }
-        let first = self.findings.len();
         let file = File {
             path: &asked.path,
             bytes: &content.bytes,
         };
-        (asked.read)(&file, &mut |note| self.take(note, asked, content, taken));
-        self.seen.insert(inode, first..self.findings.len());
+        let max = self
+            .findings_max
+            .min(self.findings.len() + FINDINGS_PER_FILE_MAX);
+        let mut left_out = 0_u64;
+        (asked.read)(&file, &mut |note| match note {
+            Note::Held(_) if self.findings.len() >= max => left_out += 1,
+            note => self.take(note, asked, content, taken),
+        });
+        if left_out > 0 {
+            let why = format!("holds {left_out} credentials more than are listed");
+            taken.not_read.push((asked.path.clone(), why));
+        }
         scrub_stack();
     }
 
@@ -130,9 +125,19 @@ impl Looking<'_> {
             ),
         };
         let facts = &content.facts;
+        let known = (facts.dev, facts.inode, fingerprint, label.clone());
+        if let Some(at) = self.seen.get(&known) {
+            self.also_here(*at, asked, facts.uid);
+            return;
+        }
+        self.seen.insert(known, self.findings.len());
         self.findings.push(Finding {
             kind: sighting.kind,
             account: self.account(),
+            in_owners_home: self
+                .accounts
+                .first()
+                .is_none_or(|first| first.uid == facts.uid),
             also: self
                 .accounts
                 .iter()
@@ -153,6 +158,27 @@ impl Looking<'_> {
             size: facts.size,
             modified: facts.mtime.0,
         });
+    }
+
+    /// The credential is known from another home that leads to the same file. It is listed where
+    /// its file's owner has it: whoever only links to it does not take it away.
+    fn also_here(&mut self, at: usize, asked: &Asked, owner: u32) {
+        let found = &mut self.findings[at];
+        let here = self.accounts.first();
+        if here.is_some_and(|account| account.uid == owner) && !found.in_owners_home {
+            found.also.extend(found.account.take());
+            found.account = here.map(|account| account.name.clone());
+            found.path.clone_from(&asked.path);
+            found.in_owners_home = true;
+        }
+        for account in self.accounts {
+            found.also.push(account.name.clone());
+        }
+        found.also.sort_unstable();
+        found.also.dedup();
+        found
+            .also
+            .retain(|name| found.account.as_ref() != Some(name));
     }
 
     /// A path that a file names: below `~/`, absolute, or beside the file.

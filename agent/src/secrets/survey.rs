@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::finding::{Coverage, Finding, NotRead};
 use super::kind::Kind;
-use super::look::{Asked, Looking, Taken};
+use super::look::{Asked, Known, Looking, Taken};
 use super::mark::{Fingerprint, Marker, PublicMark};
 use super::places::{HOME, Place, SYSTEM};
-use super::walk::{WalkLimits, WhenHung, walk};
+use super::walk::{WalkLimits, walk};
 use crate::home::{HomeChild, HomeError, Ids, Read, Why};
 use crate::host::account::Account;
 use crate::sshd::key_line::Entry;
@@ -27,8 +27,10 @@ pub struct Limits {
     pub home: Duration,
     /// Everything; what is left then is named as not read.
     pub total: Duration,
-    /// Credentials; beyond these, files are named as not read.
+    /// Credentials of all homes and the host; beyond these, files are named.
     pub findings: usize,
+    /// Credentials of one home.
+    pub home_findings: usize,
 }
 
 impl Default for Limits {
@@ -39,12 +41,13 @@ impl Default for Limits {
                 names: 4096,
                 directories: 1024,
                 files: 1024,
-                patience: crate::home::PATIENCE,
-                when_hung: WhenHung::Stop,
+                patience: Duration::from_secs(1),
+                hangs: 2,
             },
             home: Duration::from_secs(5),
             total: Duration::from_secs(90),
             findings: 200_000,
+            home_findings: 5_000,
         }
     }
 }
@@ -86,8 +89,8 @@ struct Survey<'s> {
     marker: &'s Marker,
     limits: Limits,
     end: Instant,
-    /// Device and inode of each file that was looked at, and which findings are its.
-    seen: HashMap<(u64, u64), std::ops::Range<usize>>,
+    /// Each credential in each file, and which finding it is.
+    seen: HashMap<Known, usize>,
     /// Uids on whose file systems an answer was waited for in vain.
     hung: BTreeSet<u32>,
     findings: Vec<Finding>,
@@ -101,9 +104,12 @@ struct Home<'h> {
     /// Whose home it is; nobody's for the root directory.
     accounts: &'h [&'h Account],
     limits: WalkLimits,
+    /// So many findings there may be when this home has had its share.
+    findings_max: usize,
     deadline: Instant,
 }
 
+const AFTER_HANGS: &str = "was not reached: others of this home did not answer";
 const OUT_OF_TIME: &str = "was not reached: the time for this home was up";
 
 impl Survey<'_> {
@@ -111,7 +117,7 @@ impl Survey<'_> {
         let limits = WalkLimits {
             files: 8192,
             directories: 8192,
-            when_hung: WhenHung::GoOn,
+            hangs: 16,
             ..self.limits.walk
         };
         let home = Home {
@@ -119,6 +125,7 @@ impl Survey<'_> {
             path: b"/",
             accounts: &[],
             limits,
+            findings_max: self.limits.findings / 2,
             deadline: (Instant::now() + self.limits.total / 2).min(self.end),
         };
         self.places(&home, SYSTEM);
@@ -138,6 +145,7 @@ impl Survey<'_> {
             path,
             accounts,
             limits: self.limits.walk,
+            findings_max: self.findings.len() + self.limits.home_findings,
             deadline: (Instant::now() + self.limits.home).min(self.end),
         };
         let not = match path {
@@ -165,7 +173,7 @@ impl Survey<'_> {
         );
         self.coverage.directories += walked.directories;
         self.coverage.homes_missing += u32::from(walked.base_missing && !home.accounts.is_empty());
-        self.note_hung(home, walked.hung);
+        self.note_hung(home, &walked.hung);
         for (path, why) in walked.not_read {
             self.not_read(home, path, &why);
         }
@@ -184,22 +192,21 @@ impl Survey<'_> {
     fn read_all(&mut self, home: &Home<'_>, asked: Vec<Asked>) {
         let mut known: BTreeSet<Vec<u8>> = asked.iter().map(|asked| asked.path.clone()).collect();
         let mut asked = VecDeque::from(asked);
-        let mut referred = 0;
+        let (mut referred, mut hangs) = (0, 0);
         while !asked.is_empty() {
-            let hung = self.hung.contains(&home.owner.uid);
-            if hung || Instant::now() >= home.deadline {
-                let why = if hung {
-                    &Why::Hung.to_string()
-                } else {
-                    OUT_OF_TIME
-                };
+            let why = match () {
+                () if hangs >= home.limits.hangs => Some(AFTER_HANGS),
+                () if Instant::now() >= home.deadline => Some(OUT_OF_TIME),
+                () => None,
+            };
+            if let Some(why) = why {
                 for asked in asked {
                     self.not_read(home, asked.path, why);
                 }
                 return;
             }
             let taken = self.read_batch(home, &mut asked);
-            self.note_hung(home, taken.hung);
+            hangs += usize::from(taken.hung);
             for (path, why) in taken.not_read {
                 self.not_read(home, path, &why);
             }
@@ -220,14 +227,15 @@ impl Survey<'_> {
         }
     }
 
-    /// A user whose file system hung is not waited for again; root has more than one.
-    fn note_hung(&mut self, home: &Home<'_>, hung: bool) {
-        if hung && home.limits.when_hung == WhenHung::Stop {
+    /// Where a whole home hangs, or the directory of its keys, nobody need try again after us.
+    fn note_hung(&mut self, home: &Home<'_>, hung: &[Vec<u8>]) {
+        let whole = [home.path.to_vec(), [home.path, b"/.ssh"].concat()];
+        if !home.accounts.is_empty() && hung.iter().any(|path| whole.contains(path)) {
             self.hung.insert(home.owner.uid);
         }
     }
 
-    /// Reads everything in `asked`; what time did not suffice for stays in it.
+    /// Reads the first ones in `asked`; what time did not suffice for stays in it.
     fn read_batch(&mut self, home: &Home<'_>, asked: &mut VecDeque<Asked>) -> Taken {
         let read = |asked: &Asked| Read {
             owner: match asked.as_root {
@@ -238,22 +246,17 @@ impl Survey<'_> {
             home: None,
             max_bytes: self.limits.file_bytes,
         };
-        let count = match home.limits.when_hung {
-            WhenHung::Stop => asked.len(),
-            // A directory that hangs is not to cost the others, which may be of other people.
-            WhenHung::GoOn => {
-                let first = asked.front().map(|asked| directory_of(&asked.path));
-                let here = |asked: &&Asked| Some(directory_of(&asked.path)) == first;
-                asked.iter().take_while(here).count()
-            }
-        };
+        // One directory at a time: where one hangs, what lies in others can still be read.
+        let first = asked.front().map(|asked| directory_of(&asked.path));
+        let here = |asked: &&Asked| Some(directory_of(&asked.path)) == first;
+        let count = asked.iter().take_while(here).count();
         let reads: Vec<Read> = asked.iter().take(count).map(read).collect();
         let left = home.deadline.saturating_duration_since(Instant::now());
         let patience = home.limits.patience.min(left);
         let mut taken = Taken::default();
         let mut looking = Looking {
             marker: self.marker,
-            findings_max: self.limits.findings,
+            findings_max: home.findings_max.min(self.limits.findings),
             seen: &mut self.seen,
             findings: &mut self.findings,
             coverage: &mut self.coverage,

@@ -23,17 +23,8 @@ pub struct WalkLimits {
     pub files: usize,
     /// How long one answer may take.
     pub patience: Duration,
-    /// What to do when a directory does not answer.
-    pub when_hung: WhenHung,
-}
-
-/// What to do when a directory does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenHung {
-    /// Ask for nothing more below the base: it is all one user's.
-    Stop,
-    /// Go on with the others, which are not its owner's.
-    GoOn,
+    /// How many answers may be waited for in vain.
+    pub hangs: usize,
 }
 
 /// A file that fits a place.
@@ -53,8 +44,8 @@ pub struct Walked {
     pub not_read: Vec<(Vec<u8>, String)>,
     /// Directories listed.
     pub directories: u32,
-    /// A file system did not answer.
-    pub hung: bool,
+    /// Directories that did not answer.
+    pub hung: Vec<Vec<u8>>,
     /// The base directory itself is not there.
     pub base_missing: bool,
 }
@@ -137,8 +128,11 @@ impl Walk<'_> {
                 None
             }
             Err(not) => {
-                self.stopped = not.stops(self.limits.when_hung);
-                self.found.hung |= matches!(not, Not::Listed(Why::Hung));
+                if matches!(not, Not::Listed(Why::Hung)) {
+                    self.found.hung.push(here.to_vec());
+                }
+                let enough = self.found.hung.len() >= self.limits.hangs;
+                self.stopped = depth > 0 && (enough || not.stops());
                 self.found.not_read.push((here.to_vec(), not.to_string()));
                 return;
             }
@@ -294,9 +288,8 @@ enum Not {
 
 impl Not {
     /// Nothing more need be asked.
-    fn stops(&self, when_hung: WhenHung) -> bool {
+    fn stops(&self) -> bool {
         match self {
-            Self::Listed(Why::Hung) => when_hung == WhenHung::Stop,
             Self::Listed(Why::Child(_)) | Self::Directories(_) | Self::Time => true,
             Self::Listed(_) => false,
         }

@@ -4,7 +4,7 @@
 //! link, so that what was checked is what is used. Nothing here is newer than Linux 3.10: no
 //! openat2(2), no renameat2(2).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -49,6 +49,21 @@ pub enum FileKind {
     /// A kind this program does not know.
     #[n(7)]
     Other,
+}
+
+impl FileKind {
+    fn of_mode(mode: libc::mode_t) -> Self {
+        match mode & libc::S_IFMT {
+            libc::S_IFREG => Self::Regular,
+            libc::S_IFDIR => Self::Directory,
+            libc::S_IFLNK => Self::Symlink,
+            libc::S_IFIFO => Self::Fifo,
+            libc::S_IFSOCK => Self::Socket,
+            libc::S_IFCHR => Self::CharDevice,
+            libc::S_IFBLK => Self::BlockDevice,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl fmt::Display for FileKind {
@@ -105,18 +120,8 @@ impl FileStat {
 #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
 impl From<stat::FileStat> for FileStat {
     fn from(st: stat::FileStat) -> Self {
-        let kind = match st.st_mode & libc::S_IFMT {
-            libc::S_IFREG => FileKind::Regular,
-            libc::S_IFDIR => FileKind::Directory,
-            libc::S_IFLNK => FileKind::Symlink,
-            libc::S_IFIFO => FileKind::Fifo,
-            libc::S_IFSOCK => FileKind::Socket,
-            libc::S_IFCHR => FileKind::CharDevice,
-            libc::S_IFBLK => FileKind::BlockDevice,
-            _ => FileKind::Other,
-        };
         Self {
-            kind,
+            kind: FileKind::of_mode(st.st_mode),
             dev: st.st_dev as u64,
             ino: st.st_ino as u64,
             nlink: st.st_nlink as u64,
@@ -127,6 +132,23 @@ impl From<stat::FileStat> for FileStat {
             size: u64::try_from(st.st_size).unwrap_or(0),
             mtime: (i64::from(st.st_mtime), i64::from(st.st_mtime_nsec)),
             ctime: (i64::from(st.st_ctime), i64::from(st.st_ctime_nsec)),
+        }
+    }
+}
+
+impl From<libc::statx> for FileStat {
+    fn from(st: libc::statx) -> Self {
+        Self {
+            kind: FileKind::of_mode(st.stx_mode.into()),
+            dev: libc::makedev(st.stx_dev_major, st.stx_dev_minor),
+            ino: st.stx_ino,
+            nlink: st.stx_nlink.into(),
+            uid: st.stx_uid,
+            gid: st.stx_gid,
+            mode: u32::from(st.stx_mode) & 0o7777,
+            size: st.stx_size,
+            mtime: (st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec.into()),
+            ctime: (st.stx_ctime.tv_sec, st.stx_ctime.tv_nsec.into()),
         }
     }
 }
@@ -199,6 +221,34 @@ pub fn fstat(fd: impl AsFd) -> io::Result<FileStat> {
 /// What a name in a directory is, links not followed.
 pub fn stat_at(dir: impl AsFd, name: &OsStr) -> io::Result<FileStat> {
     Ok(stat::fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?.into())
+}
+
+/// The same, as far as it is known without asking a server: a file system that does not answer
+/// (NFS, FUSE) is not waited for (statx(2), AT_STATX_DONT_SYNC). Its kind is always right; size and
+/// times may be old. Before Linux 4.11 as [`stat_at`].
+pub fn stat_remembered(dir: impl AsFd, name: &OsStr) -> io::Result<FileStat> {
+    let dir = dir.as_fd();
+    let text = CString::new(name.as_bytes())?;
+    let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
+    let mut found = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the name is NUL-terminated, and there is room for the answer. (The function of that
+    // name is missing in the oldest glibc that we run on.)
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            dir.as_raw_fd(),
+            text.as_ptr(),
+            flags,
+            libc::STATX_BASIC_STATS,
+            found.as_mut_ptr(),
+        )
+    };
+    match Errno::result(done) {
+        // SAFETY: the kernel has filled it in, and any bytes are a value of it.
+        Ok(_) => Ok(unsafe { found.assume_init() }.into()),
+        Err(Errno::ENOSYS | Errno::EPERM) => stat_at(dir, name),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// The names in an open directory (which is consumed) without `.` and `..`, in the order of the
@@ -321,3 +371,31 @@ fn mode_bits(mode: u32) -> Mode {
 const FS_IMMUTABLE_FL: libc::c_int = 0x10;
 /// linux/fs.h
 const FS_APPEND_FL: libc::c_int = 0x20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_of_asking_say_the_same() {
+        let dir = File::open("/proc/self").unwrap();
+        let etc = File::open("/etc").unwrap();
+        for (dir, name) in [(&etc, "passwd"), (&etc, "."), (&dir, "exe"), (&dir, "fd")] {
+            let asked = stat_at(dir, name.as_ref()).unwrap();
+            let remembered = stat_remembered(dir, name.as_ref()).unwrap();
+            // The times of /proc are those of the question.
+            let FileStat { mtime, ctime, .. } = asked;
+            assert_eq!(
+                FileStat {
+                    mtime,
+                    ctime,
+                    ..remembered
+                },
+                asked,
+                "{name}"
+            );
+        }
+        let none = stat_remembered(&etc, "rescind-none".as_ref());
+        assert_eq!(none.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
