@@ -99,11 +99,10 @@ pub fn google_database(file: &File<'_>, notes: &mut Notes<'_>) {
     while let Some(found) = memchr::memmem::find(&file.bytes[from..], b"{\"") {
         let start = from + found;
         from = start + 2;
-        // The account's name is the column before.
-        let name = file.bytes[..start]
-            .rsplit(|b| !(b.is_ascii_graphic()))
-            .next()
-            .unwrap_or(b"");
+        // The account's name is the column before, an address of a few hundred bytes at most.
+        let before = &file.bytes[start.saturating_sub(320)..start];
+        let name = before.rsplit(|b| !b.is_ascii_graphic()).next();
+        let name = name.unwrap_or_default();
         let _ = json::scalars(&file.bytes[start..], |keys, text| {
             match keys.last().copied() {
                 Some(b"refresh_token") => value(notes, Kind::GcpUserCredential, name, text),

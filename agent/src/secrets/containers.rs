@@ -49,8 +49,9 @@ pub fn kubeconfig(file: &File<'_>, notes: &mut Notes<'_>) {
         }
     });
     yaml::scalars(file.bytes, |entry| {
-        let name = names.iter().find(|(element, _)| *element == entry.element);
-        let user = name.map_or(&b""[..], |(_, name)| name);
+        // In the order of the file.
+        let at = names.binary_search_by_key(&entry.element, |(element, _)| *element);
+        let user = at.map_or(&b""[..], |at| &names[at].1);
         let [b"users", _, b"user", rest @ ..] = entry.keys else {
             return;
         };

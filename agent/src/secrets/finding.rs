@@ -110,33 +110,71 @@ pub struct PassedOver {
     pub why: Hollow,
 }
 
-/// A list that users cannot make endless: beyond its length it only counts.
+/// A list that users cannot make endless: beyond its length, or one home's share of it, it only
+/// counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounded<T> {
     /// The first ones.
     pub listed: Vec<T>,
     /// All of them.
     pub total: u64,
+    /// Where in `listed` those of the home at hand begin.
+    home: usize,
 }
 
 /// The longest list.
 pub const LISTED_MAX: usize = 10_000;
+/// The most of it that is of one home.
+pub const LISTED_PER_HOME_MAX: usize = 200;
 
 impl<T> Default for Bounded<T> {
     fn default() -> Self {
         Self {
             listed: Vec::new(),
             total: 0,
+            home: 0,
         }
     }
 }
 
 impl<T> Bounded<T> {
-    /// Adds one.
+    /// Adds one of the home at hand.
     pub fn push(&mut self, item: T) {
         self.total += 1;
-        if self.listed.len() < LISTED_MAX {
+        if self.listed.len() < LISTED_MAX.min(self.home + LISTED_PER_HOME_MAX) {
             self.listed.push(item);
         }
+    }
+
+    /// What comes is of another home.
+    pub fn next_home(&mut self) {
+        self.home = self.listed.len();
+    }
+}
+
+impl Coverage {
+    /// What comes is of another home.
+    pub fn next_home(&mut self) {
+        self.not_read.next_home();
+        self.unclear.next_home();
+        self.passed_over.next_home();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_home_cannot_fill_the_list() {
+        let mut list = Bounded::default();
+        (0..1000).for_each(|n| list.push(n));
+        list.next_home();
+        list.push(1000);
+        assert_eq!(
+            (list.listed.len(), list.total),
+            (LISTED_PER_HOME_MAX + 1, 1001)
+        );
+        assert_eq!(list.listed.last(), Some(&1000));
     }
 }

@@ -29,6 +29,9 @@ impl Hollow {
     }
 }
 
+/// What stands for a secret is short.
+const WORDS_BYTES_MAX: usize = 4096;
+
 /// What a value is instead of a secret; `None` for what has to be taken for one.
 pub fn judge(value: &[u8]) -> Option<Hollow> {
     let value = value.trim_ascii();
@@ -37,6 +40,9 @@ pub fn judge(value: &[u8]) -> Option<Hollow> {
     }
     if any(SEALS, |seal| starts_with(value, seal)) {
         return Some(Hollow::Sealed);
+    }
+    if value.len() > WORDS_BYTES_MAX {
+        return None; // no template is that long
     }
     if is_indirect(value) {
         return Some(Hollow::Indirect);

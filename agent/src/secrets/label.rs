@@ -24,7 +24,7 @@ pub fn tellable(label: &[u8], value: Option<&[u8]>) -> Option<String> {
     }
     if let Some(value) = value {
         let contains =
-            |a: &[u8], b: &[u8]| b.len() >= VALUE_BYTES_MIN && a.windows(b.len()).any(|w| w == b);
+            |a: &[u8], b: &[u8]| b.len() >= VALUE_BYTES_MIN && memchr::memmem::find(a, b).is_some();
         if contains(label, value) || contains(value, label) && label.len() >= 8 {
             return None;
         }

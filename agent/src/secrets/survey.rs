@@ -136,6 +136,7 @@ impl Survey<'_> {
             return;
         };
         self.coverage.homes += 1;
+        self.coverage.next_home();
         let home = Home {
             owner: &Ids {
                 uid: first.uid,

@@ -16,7 +16,45 @@ fn system(path: &str, text: impl AsRef<[u8]>) -> Vec<String> {
     say(read, &format!("/{path}"), text.as_ref())
 }
 
+/// The same, and that no damage to the file makes its reader panic or go on for ever.
 pub(super) fn say(read: recognise::Recogniser, path: &str, bytes: &[u8]) -> Vec<String> {
+    for turn in 0..DAMAGES {
+        read_once(read, path, &damaged(bytes, turn));
+    }
+    read_once(read, path, bytes)
+}
+
+const DAMAGES: u64 = 100;
+
+/// A copy with some bytes changed, cut, doubled, or put elsewhere; the same for the same turn.
+fn damaged(bytes: &[u8], turn: u64) -> Vec<u8> {
+    let mut state = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % (limit as u64).max(1)).unwrap_or(0)
+    };
+    const ODD: &[u8] = b"\0\n\r\t \"'\\:=#;[]{}<>/@$%-\xff\x80\x300";
+    let mut copy = bytes.to_vec();
+    for _ in 0..=below(4) {
+        let (at, to) = (below(copy.len() + 1), below(copy.len() + 1));
+        match below(5) {
+            0 => copy.truncate(at),
+            1 => copy.insert(at, ODD[below(ODD.len())]),
+            2 if at < copy.len() => copy[at] ^= 1 << below(8),
+            3 if at < to => {
+                let part = copy[at..to].to_vec();
+                copy.splice(at..at, part);
+            }
+            _ if at < to => drop(copy.drain(at..to)),
+            _ => {}
+        }
+    }
+    copy
+}
+
+fn read_once(read: recognise::Recogniser, path: &str, bytes: &[u8]) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut said = Vec::new();
     let path = path.as_bytes();
@@ -721,9 +759,77 @@ fn no_bytes_are_too_odd() {
     for place in places {
         for bytes in odd {
             if let Some(read) = place.read {
-                say(read, "/x/id_rsa", bytes);
+                read_once(read, "/x/id_rsa", bytes);
             }
         }
     }
     assert!(Kind::ALL.len() >= 60);
+}
+
+/// Users choose what is in their files; none may keep the survey from the next.
+#[test]
+fn no_file_takes_long() {
+    let patterns: [&[u8]; 20] = [
+        b"{\"",
+        b"{\"a\":[",
+        b"{\"auths\":{\"a\":{\"auth\":\"YTpi\"}},",
+        b"- ",
+        b"users:\n- name: a\n  user:\n    token: b\n",
+        b"- name: a\n",
+        b"a: |\n b\n",
+        b"[a]\nsecret_key=b\n",
+        b"PASSWORD=x \\\n",
+        b"Environment=A_TOKEN=xyz123\\\n",
+        b"EnvironmentFile=/a\nIdentityFile b\n",
+        b"-----BEGIN A PRIVATE KEY-----\n",
+        b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        b"<server><password>a</password>",
+        b"<a b='c' ",
+        b"machine a login b password c\n",
+        b"a:b:c:d:e\n",
+        b"https://a:b@c\n",
+        b"\x95\x01\x04",
+        b"\0\0\0\x02\0\0",
+    ];
+    let places = super::places::HOME.iter().chain(super::places::SYSTEM);
+    let mut readers: Vec<recognise::Recogniser> = Vec::new();
+    for read in places.filter_map(|place| place.read) {
+        if readers
+            .iter()
+            .all(|known| !std::ptr::fn_addr_eq(*known, read))
+        {
+            readers.push(read);
+        }
+    }
+    assert!(readers.len() > 50);
+    for head in [
+        &b""[..],
+        b"SQLite format 3\0",
+        b"[a]\n",
+        b"\x05\x02",
+        b"users:\n",
+    ] {
+        // After a head that one reader wants, only the patterns that it could mind.
+        let few = if head.is_empty() { patterns.len() } else { 6 };
+        for pattern in &patterns[..few] {
+            let bytes = [head, &pattern.repeat((32 << 10) / pattern.len())].concat();
+            for read in &readers {
+                let started = std::time::Instant::now();
+                read(
+                    &File {
+                        path: b"/x/a.json",
+                        bytes: &bytes,
+                    },
+                    &mut |_| {},
+                );
+                let took = started.elapsed();
+                // A debug build on a busy machine; what is quadratic takes far longer.
+                assert!(
+                    took.as_millis() < 1500,
+                    "{took:?} for {}",
+                    pattern.escape_ascii()
+                );
+            }
+        }
+    }
 }

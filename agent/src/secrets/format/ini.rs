@@ -65,7 +65,7 @@ pub fn settings(text: &[u8], trailing: Trailing) -> impl Iterator<Item = Setting
 }
 
 /// Lines without their ends, a byte order mark taken off.
-pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     text.split(|b| *b == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))

@@ -26,8 +26,15 @@ pub fn settings<'f>(text: &'f [u8], mut each: impl FnMut(&'f [u8], &'f [u8], &[u
             each(section, name, value);
             continue;
         };
-        // Room for all that could follow: a buffer that grows leaves copies behind.
-        let mut whole = Zeroizing::new(Vec::with_capacity(text.len()));
+        // Room for all that follows: a buffer that grows leaves copies behind.
+        let mut room = value.len();
+        for more in lines.clone() {
+            room += more.len() + 1;
+            if !goes_on(more) {
+                break;
+            }
+        }
+        let mut whole = Zeroizing::new(Vec::with_capacity(room));
         whole.extend_from_slice(first);
         for more in lines.by_ref() {
             // Comments between the parts are left out.
@@ -46,6 +53,13 @@ pub fn settings<'f>(text: &'f [u8], mut each: impl FnMut(&'f [u8], &'f [u8], &[u
         }
         each(section, name, whole.trim_ascii());
     }
+}
+
+/// Whether the line after this one belongs to it, too: it ends with a backslash, or is a comment
+/// between two that do.
+fn goes_on(line: &[u8]) -> bool {
+    line.trim_ascii_end().ends_with(b"\\")
+        || matches!(line.trim_ascii_start().first(), Some(b'#' | b';'))
 }
 
 /// Hands over the words of a value: separated by blanks, in quotes of both kinds, with C escapes.
