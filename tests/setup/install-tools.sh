@@ -17,6 +17,8 @@ systemd-container   systemd-nspawn boots them
 iproute2            network namespaces and veth pairs
 util-linux          nsenter
 openssh-client      the real ssh that tries to log in
+openssl             keys and certificates for the tests to look for
+gnupg               the same
 procps              ps and pgrep, to look for leftovers
 strace              kills a program at a chosen system call
 groff-base          the check of the man pages

@@ -16,10 +16,18 @@ pub struct Canaries {
     parts: HashSet<[u8; PART]>,
     /// Which beginnings of three bytes a part may have: most of a memory has none of them.
     begins: Vec<u64>,
+    /// How many values there are.
     pub values: usize,
 }
 
+impl Default for Canaries {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Canaries {
+    /// None yet.
     pub fn new() -> Self {
         Self {
             parts: HashSet::new(),

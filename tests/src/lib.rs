@@ -20,6 +20,7 @@
 //! from interfaces and namespaces whose names begin with `rescind-` or `rsc`, which it removes again.
 
 mod account;
+mod canaries;
 mod command;
 mod control;
 mod each_release;
@@ -34,6 +35,7 @@ mod silent;
 mod slot;
 
 pub use account::Account;
+pub use canaries::{Canaries, letters, random};
 pub use command::{Ran, run, wait_for};
 pub use control::{ControlPlane, Request};
 pub use forge::Forger;

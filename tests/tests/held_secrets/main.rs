@@ -5,7 +5,6 @@
 //! This program is also the agent whose command it tests, so that it needs no other build. Run as
 //! root it tests more: owners that differ, devices, a file system that never answers.
 
-mod canaries;
 mod hostile;
 mod makers;
 mod seeds;
@@ -25,9 +24,9 @@ use rescind_agent::home::HomeChild;
 use rescind_agent::host::accounts::Accounts;
 use rescind_agent::host::root::HostRoot;
 use rescind_agent::secrets::{self, Limits, Marker};
+use rescind_tests::Canaries;
 use serde_json::Value;
 
-use canaries::Canaries;
 use seeds::{Expected, Sown};
 
 type Tested = Result<(), Box<dyn Error>>;

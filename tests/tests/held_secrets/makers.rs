@@ -9,7 +9,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::canaries::random;
+use rescind_tests::{letters, random};
 
 /// Something that was made.
 #[derive(Clone)]
@@ -359,7 +359,7 @@ fn by_hand(what: &str) -> impl FnMut(usize) -> Made + '_ {
             }
         }
         "gcloud-database" => {
-            let secret = crate::canaries::letters(60);
+            let secret = letters(60);
             let text = format!(
                 "user{n}@fake.invalid{{\"client_id\": \"fake\", \"refresh_token\": \"1//{secret}\", \"type\": \"authorized_user\"}}"
             );

@@ -8,7 +8,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::canaries::{Canaries, letters, random};
+use rescind_tests::{Canaries, letters, random};
+
 use crate::makers::Makers;
 
 /// Accounts of the host.
