@@ -226,7 +226,8 @@ fn coverage_of(coverage: &Coverage, limits: &Limits) -> Value {
         "limits": {
             "file_bytes": limits.file_bytes,
             "names_per_directory": limits.walk.names,
-            "files_per_home": limits.walk.files,
+            "files_per_home": limits.walk.files.1,
+            "files_per_directory": limits.walk.files.0,
             "home_s": limits.home.as_secs(),
             "total_s": limits.total.as_secs(),
         },

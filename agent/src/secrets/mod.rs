@@ -8,6 +8,8 @@
 
 /// What a survey found, and what it could not look at.
 pub mod finding;
+/// What of a directory fits the patterns of places.
+mod fitting;
 /// What kinds there are.
 pub mod kind;
 /// One file's bytes.

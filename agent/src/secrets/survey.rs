@@ -39,8 +39,8 @@ impl Default for Limits {
             file_bytes: 1 << 20,
             walk: WalkLimits {
                 names: 4096,
-                directories: 1024,
-                files: 1024,
+                directories: (128, 512),
+                files: (256, 1024),
                 patience: Duration::from_secs(1),
                 hangs: 2,
             },
@@ -115,8 +115,8 @@ const OUT_OF_TIME: &str = "was not reached: the time for this home was up";
 impl Survey<'_> {
     fn system(&mut self) {
         let limits = WalkLimits {
-            files: 8192,
-            directories: 8192,
+            directories: (1024, 4096),
+            files: (2048, 8192),
             hangs: 16,
             ..self.limits.walk
         };
@@ -216,10 +216,10 @@ impl Survey<'_> {
                     continue;
                 }
                 referred += 1;
-                match referred <= home.limits.files {
+                match referred <= home.limits.files.1 {
                     true => asked.push_back(refers),
                     false => {
-                        let why = format!("is one of more than {} files", home.limits.files);
+                        let why = format!("is one of more than {} files", home.limits.files.1);
                         self.not_read(home, refers.path, &why);
                     }
                 }

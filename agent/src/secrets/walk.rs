@@ -1,26 +1,24 @@
 //! From places to files: directories are listed and names matched, in the child that has become
 //! their owner, until everything that fits a place is known.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::home::{FileKind, HomeChild, HomeError, Ids, List, Listing, Why};
+use crate::home::{HomeChild, HomeError, Ids, List, Listing, Why};
 
-use super::places::{NOT_SEARCHED, Place, fits};
+use super::fitting::{Here, Named, Tail, without_stars};
+use super::places::Place;
 use super::recognise::Recogniser;
 
-/// Directories that `**` leads down.
-const DEPTH_MAX: usize = 6;
-
-/// What one walk may cost.
+/// What one walk may cost. Names that a place gives in full are always looked for; the limits are
+/// for those that only fit a pattern, because a user can make as many of them as he likes.
 #[derive(Debug, Clone, Copy)]
 pub struct WalkLimits {
     /// Names of one directory.
     pub names: u32,
-    /// Directories.
-    pub directories: u32,
-    /// Files.
-    pub files: usize,
+    /// Directories that fit a pattern, in one directory and in all.
+    pub directories: (usize, usize),
+    /// Files that fit a pattern, in one directory and in all.
+    pub files: (usize, usize),
     /// How long one answer may take.
     pub patience: Duration,
     /// How many answers may be waited for in vain.
@@ -64,7 +62,8 @@ pub fn walk(
         owner,
         limits,
         deadline,
-        known: HashSet::new(),
+        files: 0,
+        directories: 0,
         found: Walked::default(),
         stopped: false,
     };
@@ -73,7 +72,7 @@ pub fn walk(
         read: place.read,
     });
     let base = base.strip_suffix(b"/").unwrap_or(base);
-    walk.directory(base, tails.collect(), 0);
+    walk.directory(base, tails.collect(), 0, Named::InFull);
     if walk.stopped {
         let why = "was not looked at any further";
         walk.found.not_read.push((base.to_vec(), why.into()));
@@ -81,40 +80,25 @@ pub fn walk(
     walk.found
 }
 
-/// What is left of a pattern.
-#[derive(Clone, Copy)]
-struct Tail {
-    rest: &'static str,
-    read: Option<Recogniser>,
-}
-
-impl Tail {
-    /// The first component, and what follows it.
-    fn split(self) -> (&'static str, Option<Self>) {
-        match self.rest.split_once('/') {
-            Some((first, rest)) => (first, Some(Self { rest, ..self })),
-            None => (self.rest, None),
-        }
-    }
-}
-
 struct Walk<'w> {
     homes: &'w mut HomeChild,
     owner: &'w Ids,
     limits: WalkLimits,
     deadline: Instant,
-    known: HashSet<Vec<u8>>,
+    /// Files and directories that fit a pattern.
+    files: usize,
+    directories: usize,
     found: Walked,
-    /// A limit was met, or a file system hangs: nothing more is asked.
+    /// A file system hangs, or time is up: nothing more is asked.
     stopped: bool,
 }
 
 impl Walk<'_> {
-    fn directory(&mut self, path: &[u8], tails: Vec<Tail>, depth: usize) {
+    fn directory(&mut self, path: &[u8], tails: Vec<Tail>, depth: usize, named: Named) {
         if self.stopped {
             return;
         }
-        let tails = Self::without_stars(tails, path, depth);
+        let tails = without_stars(tails, path, depth);
         let here = if path.is_empty() { b"/" } else { path };
         let listing = match self.list(here) {
             Ok(listing) => Some(listing),
@@ -124,7 +108,7 @@ impl Walk<'_> {
             }
             // Listing takes more rights than opening what one knows the name of.
             Err(Not::Listed(why @ Why::Denied { .. })) => {
-                self.found.not_read.push((here.to_vec(), why.to_string()));
+                self.not_read(here, &why.to_string());
                 None
             }
             Err(not) => {
@@ -133,123 +117,82 @@ impl Walk<'_> {
                 }
                 let enough = self.found.hung.len() >= self.limits.hangs;
                 self.stopped = depth > 0 && (enough || not.stops());
-                self.found.not_read.push((here.to_vec(), not.to_string()));
+                self.not_read(here, &not.to_string());
                 return;
             }
         };
-        let mut deeper: Vec<(Vec<u8>, Vec<Tail>)> = Vec::new();
-        let complete = listing.as_ref().is_some_and(|listing| !listing.more);
+        let mut found = Here::default();
         for entry in listing.iter().flat_map(|listing| &listing.entries) {
-            self.entry(path, &entry.name, Some(entry.kind), &tails, &mut deeper);
+            found.entry(&entry.name, Some(entry.kind), &tails, named);
         }
-        if !complete {
-            // Of what was not listed only the fixed names can be asked for.
+        if listing.as_ref().is_none_or(|listing| listing.more) {
+            // Of what was not listed only the names given in full can be asked for.
             if listing.is_some() {
                 let why = format!(
                     "holds more than {} names; of the others only fixed ones were looked for",
                     self.limits.names
                 );
-                self.found.not_read.push((here.to_vec(), why));
+                self.not_read(here, &why);
             }
-            let literal = tails
-                .iter()
-                .map(|tail| tail.split().0)
-                .filter(|name| !name.contains('*'));
-            let names: HashSet<&str> = literal.collect();
-            for name in names {
-                self.entry(path, name.as_bytes(), None, &tails, &mut deeper);
+            let names = tails.iter().map(|tail| tail.split().0);
+            for name in names.filter(|name| !name.contains('*')) {
+                found.entry(name.as_bytes(), None, &tails, named);
             }
         }
-        for (path, tails) in deeper {
-            self.directory(&path, tails, depth + 1);
-        }
+        self.take(path, found, depth);
     }
 
-    /// One name: a file that is wanted, a directory to go into, or neither.
-    fn entry(
-        &mut self,
-        dir: &[u8],
-        name: &[u8],
-        kind: Option<FileKind>,
-        tails: &[Tail],
-        deeper: &mut Vec<(Vec<u8>, Vec<Tail>)>,
-    ) {
-        let path = || [dir, b"/", name].concat();
-        let mut below = Vec::new();
-        let may_lead = matches!(kind, None | Some(FileKind::Directory | FileKind::Symlink));
-        let mut is_decided = false;
-        for tail in tails {
-            let (first, rest) = tail.split();
-            match rest {
-                // Links to directories are not searched, only followed where a place names them.
-                Some(_) if first == "**" => {
-                    below.extend((kind == Some(FileKind::Directory)).then_some(*tail));
+    /// Takes what was found in a directory, names given in full first.
+    fn take(&mut self, path: &[u8], found: Here, depth: usize) {
+        let below = |name: &[u8]| [path, b"/", name].concat();
+        let here = if path.is_empty() { b"/" } else { path };
+        for (name, kind) in found.special {
+            self.not_read(&below(&name), &Why::NotRegular(kind).to_string());
+        }
+        let mut files: Vec<_> = found.files.into_iter().collect();
+        files.sort_by_key(|(_, (named, _))| *named);
+        let (most, most_of_all) = self.limits.files;
+        let mut count = 0;
+        for (name, (named, read)) in files {
+            if named == Named::ByPattern {
+                if count >= most || self.files >= most_of_all {
+                    let why = format!(
+                        "holds more files of a kind than are read: {most} of one directory, {most_of_all} of all"
+                    );
+                    self.not_read(here, &why);
+                    break;
                 }
-                Some(rest) => below.extend((may_lead && fits(first, name)).then_some(rest)),
-                None if !is_decided && fits(first, name) => {
-                    is_decided = true;
-                    if let Some(read) = tail.read {
-                        self.file(path(), kind, read);
-                    }
-                }
-                None => {}
+                count += 1;
+                self.files += 1;
             }
-        }
-        // A name that was listed may be asked for again, when the listing was cut off.
-        if !below.is_empty() && self.known.insert(path()) {
-            deeper.push((path(), below));
-        }
-    }
-
-    fn file(&mut self, path: Vec<u8>, kind: Option<FileKind>, read: Recogniser) {
-        match kind {
-            Some(FileKind::Directory) => return,
-            None | Some(FileKind::Regular | FileKind::Symlink) => {}
-            Some(_) if self.stopped => return,
-            Some(special) => {
-                let why = Why::NotRegular(special).to_string();
-                self.found.not_read.push((path, why));
-                return;
-            }
-        }
-        if self.stopped {
-            return;
-        }
-        if self.found.wanted.len() >= self.limits.files {
-            self.stopped = true;
-            let why = format!("is one of more than {} files", self.limits.files);
-            self.found.not_read.push((path, why));
-            return;
-        }
-        if self.known.insert(path.clone()) {
+            let path = below(&name);
             self.found.wanted.push(Wanted { path, read });
         }
+        let mut directories: Vec<_> = found.directories.into_iter().collect();
+        directories.sort_by_key(|(_, (named, _))| *named);
+        let (most, most_of_all) = self.limits.directories;
+        let mut count = 0;
+        for (name, (named, tails)) in directories {
+            if named == Named::ByPattern {
+                if count >= most || self.directories >= most_of_all {
+                    let why = format!(
+                        "holds more directories than are looked into: {most} of one directory, {most_of_all} of all"
+                    );
+                    self.not_read(here, &why);
+                    break;
+                }
+                count += 1;
+                self.directories += 1;
+            }
+            self.directory(&below(&name), tails, depth + 1, named);
+        }
     }
 
-    /// `**/x` fits here as `x`, and goes down as it is.
-    fn without_stars(tails: Vec<Tail>, path: &[u8], depth: usize) -> Vec<Tail> {
-        let mut all = Vec::with_capacity(tails.len());
-        let below_root = path.strip_prefix(b"/").unwrap_or(path);
-        let searched =
-            depth <= DEPTH_MAX && NOT_SEARCHED.iter().all(|dir| below_root != dir.as_bytes());
-        for tail in tails {
-            match tail.split() {
-                ("**", Some(rest)) => {
-                    if searched {
-                        all.push(rest);
-                        all.push(tail);
-                    }
-                }
-                _ => all.push(tail),
-            }
-        }
-        all
+    fn not_read(&mut self, path: &[u8], why: &str) {
+        self.found.not_read.push((path.to_vec(), why.to_owned()));
     }
 
     fn list(&mut self, path: &[u8]) -> Result<Listing, Not> {
-        if self.found.directories >= self.limits.directories {
-            return Err(Not::Directories(self.limits.directories));
-        }
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Not::Time);
@@ -261,16 +204,13 @@ impl Walk<'_> {
             max_entries: self.limits.names,
         };
         let patience = self.limits.patience.min(left);
-        let mut listing = match self.homes.list(&ask(self.owner), patience) {
+        let listing = match self.homes.list(&ask(self.owner), patience) {
             Err(HomeError {
                 why: Why::Denied { uid },
                 ..
             }) if uid != 0 => self.homes.list(&ask(&Ids::ROOT), patience),
             listing => listing,
         };
-        if let Ok(listing) = &mut listing {
-            listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        }
         listing.map_err(|error| Not::Listed(error.why))
     }
 }
@@ -280,8 +220,6 @@ impl Walk<'_> {
 enum Not {
     #[error("{0}")]
     Listed(Why),
-    #[error("is one of more than {0} directories")]
-    Directories(u32),
     #[error("was not reached: the time for this home was up")]
     Time,
 }
@@ -290,7 +228,7 @@ impl Not {
     /// Nothing more need be asked.
     fn stops(&self) -> bool {
         match self {
-            Self::Listed(Why::Child(_)) | Self::Directories(_) | Self::Time => true,
+            Self::Listed(Why::Child(_)) | Self::Time => true,
             Self::Listed(_) => false,
         }
     }

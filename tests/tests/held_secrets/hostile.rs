@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{OFlag, open, openat};
@@ -117,6 +118,18 @@ pub fn homes(dir: &Path) -> Tested {
         !is_root || beside.len() == 1,
         "what lies beside a directory that hangs is found",
     )?;
+    for name in [
+        ".npmrc",
+        ".terraform.d/credentials.tfrc.json",
+        ".ssh/id_ed25519",
+    ] {
+        let path = format!("/home/many/{name}");
+        let mut all = answer["credentials"].as_array().into_iter().flatten();
+        ensure(
+            all.any(|one| one["path"] == path.as_str()),
+            &format!("{path} is found"),
+        )?;
+    }
     let found = |answer: &Value| -> BTreeSet<String> {
         let credentials = answer["credentials"].as_array().into_iter().flatten();
         let of_neighbours = credentials.filter(|one| {
@@ -248,8 +261,7 @@ fn sparse(host: &mut Host, wants: &mut Wants) -> Tested {
     Ok(())
 }
 
-/// Two directories of very many names: a home, in which the fixed names are found all the same,
-/// and one in which nothing has a fixed name.
+/// Two directories of very many names. What has a name that is looked for is found all the same.
 fn many_names(host: &mut Host, wants: &mut Wants) -> Tested {
     let home = host.account("many");
     for dir in [home.clone(), format!("{home}/.ssh")] {
@@ -268,15 +280,34 @@ fn many_names(host: &mut Host, wants: &mut Wants) -> Tested {
                 Mode::from_bits_truncate(0o600),
             )?;
         }
-        wants.push((dir, "holds more than 4096 names"));
+        wants.push((dir.clone(), "holds more than 4096 names"));
+        if dir != home {
+            wants.push((dir, "holds more files of a kind than are read"));
+        }
     }
-    write(
-        &host.root,
-        &format!("{home}/.npmrc"),
-        b"//r/:_authToken=npm_fake_token_1\n",
-        0o600,
-        host.owner(),
-    );
+    let tokens = [
+        (".npmrc", "//r/:_authToken=npm_fake_token_1\n"),
+        (
+            ".terraform.d/credentials.tfrc.json",
+            "{\"credentials\":{\"r\":{\"token\":\"fake7token\"}}}",
+        ),
+    ];
+    for (name, text) in tokens {
+        write(
+            &host.root,
+            &format!("{home}/{name}"),
+            text.as_bytes(),
+            0o600,
+            host.owner(),
+        );
+    }
+    let key = host.path(&format!("{home}/.ssh/id_ed25519"));
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status()?;
+    ensure(made.success(), "a key is made")?;
+    chown(&key, host.owner(), host.owner())?;
     Ok(())
 }
 
