@@ -101,6 +101,8 @@ struct Shared<'a> {
     renewal: RefCell<&'a mut Renewal>,
     /// Whether a frame for or from the root half passed since the last heartbeat.
     moved: Cell<bool>,
+    /// Whether one has passed since it was rested last.
+    worked: Cell<bool>,
     /// Whether the control plane answered the root half at all.
     served: Cell<bool>,
     /// The control plane's clock less ours, in milliseconds.
@@ -108,24 +110,27 @@ struct Shared<'a> {
 }
 
 /// Passes frames between the control plane and the root half until one of them ends; says why, and
-/// whether the control plane had served the root half before.
+/// whether the control plane had served the root half before. `rest` is called when nothing has
+/// passed for a heartbeat or two, after something had.
 pub async fn pump(
     server: impl AsyncRead + AsyncWrite,
     local: impl AsyncRead + AsyncWrite,
     patience: Patience,
     renewal: &mut Renewal,
+    rest: impl Fn(),
 ) -> (End, bool) {
     let shared = Shared {
         patience,
         renewal: RefCell::new(renewal),
         moved: Cell::new(false),
+        worked: Cell::new(false),
         served: Cell::new(false),
         skew_ms: Cell::new(None),
     };
     let (from_server, to_server) = tokio::io::split(server);
     let (from_local, to_local) = tokio::io::split(local);
     let end = tokio::select! {
-        end = upwards(from_local, to_server, &shared) => end,
+        end = upwards(from_local, to_server, &shared, rest) => end,
         end = downwards(from_server, to_local, &shared) => end,
     };
     (end, shared.served.get())
@@ -136,6 +141,7 @@ async fn upwards(
     from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     shared: &Shared<'_>,
+    rest: impl Fn(),
 ) -> End {
     enum Next {
         Frame(Result<Option<WireFrame>, FrameError>),
@@ -186,7 +192,13 @@ async fn upwards(
                     tracing::info!("asking for a new certificate");
                     bytes.extend(request.to_frame().to_bytes());
                 }
-                write(&mut to, &bytes, shared.patience.stall_max).await
+                let sent = write(&mut to, &bytes, shared.patience.stall_max).await;
+                if !quiet {
+                    shared.worked.set(true);
+                } else if shared.worked.replace(false) {
+                    rest();
+                }
+                sent
             }
         };
         match sent {

@@ -275,13 +275,14 @@ impl<'a> Link<'a> {
         drop(identity);
         let patience = Patience::with_heartbeat(self.settings.heartbeat);
         let code = self.code.as_ref();
+        let rest = || code.into_iter().for_each(Code::release);
         let settle = async {
             sleep(SETTLED).await;
-            code.inspect(|code| code.release());
+            rest();
             std::future::pending().await
         };
         let (end, served) = tokio::select! {
-            ended = pump(stream, local, patience, &mut renewal) => ended,
+            ended = pump(stream, local, patience, &mut renewal, rest) => ended,
             never = settle => never,
         };
         self.renewal_asked = renewal.asked();

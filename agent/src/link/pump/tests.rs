@@ -15,6 +15,13 @@ const FAST: Patience = Patience {
 fn play<F: Future<Output = ()>>(
     script: impl FnOnce(DuplexStream, DuplexStream) -> F,
 ) -> (String, bool) {
+    play_and_rest(script, || ())
+}
+
+fn play_and_rest<F: Future<Output = ()>>(
+    script: impl FnOnce(DuplexStream, DuplexStream) -> F,
+    rest: impl Fn(),
+) -> (String, bool) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -23,7 +30,7 @@ fn play<F: Future<Output = ()>>(
             let (server, server_end) = duplex(64 * 1024);
             let (local, local_end) = duplex(64 * 1024);
             let mut renewal = Renewal::never();
-            let pumped = pump(server_end, local_end, FAST, &mut renewal);
+            let pumped = pump(server_end, local_end, FAST, &mut renewal, rest);
             let (end, ()) = tokio::join!(pumped, script(server, local));
             (end.0.to_string(), end.1)
         })
@@ -49,6 +56,26 @@ fn a_trickled_frame_does_not_keep_a_connection() {
         (end.as_str(), served),
         ("the control plane was silent for 0 s", false)
     );
+}
+
+#[test]
+fn after_work_comes_rest_and_after_rest_none() {
+    let rests = Cell::new(0);
+    let script = |mut server: DuplexStream, mut local: DuplexStream| async move {
+        let order = bytes(OrderBytes { signed: vec![1] });
+        for _ in 0..2 {
+            server.write_all(&order).await.unwrap();
+            local.read_exact(&mut vec![0; order.len()]).await.unwrap();
+            // Some heartbeats without work; the control plane's keep the connection.
+            for _ in 0..8 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let beat = bytes(Heartbeat { now: tls::now() });
+                server.write_all(&beat).await.unwrap();
+            }
+        }
+    };
+    play_and_rest(script, || rests.set(rests.get() + 1));
+    assert_eq!(rests.get(), 2);
 }
 
 #[test]
