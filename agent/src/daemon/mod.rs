@@ -35,7 +35,7 @@ const WORK_MAX: usize = 256;
 /// made, then the key file in it.
 const WATCH_ROUNDS_MAX: usize = 8;
 /// Orders that the host's own tools are asked about at once.
-const ASKING_MAX: usize = 4;
+const ASKING_MAX: usize = 8;
 /// How long after a change the watch list is brought up to date at the latest.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often the index's process is looked at while it works, which it does for a moment every few
