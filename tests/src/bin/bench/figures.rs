@@ -18,6 +18,11 @@ impl Figures {
         self.add(time.as_secs_f64() * 1e3);
     }
 
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Their number, median, 99th percentile and largest.
     pub fn to_json(&self) -> Value {
         let mut sorted = self.0.clone();
