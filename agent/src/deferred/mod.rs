@@ -1,0 +1,18 @@
+//! Work that runs later as an account, without anybody logging in: what crontab(5), at(1) and
+//! systemd(1) read. Pure; which files there are is for others to find.
+#![forbid(unsafe_code)]
+
+/// anacrontab(5).
+pub mod anacrontab;
+/// Jobs of at(1), by their files' names.
+pub mod at_job;
+/// Which files cron(8) reads.
+pub mod cron;
+/// crontab(5).
+pub mod crontab;
+/// When a job runs.
+pub mod schedule;
+/// Names of units.
+pub mod unit_name;
+/// systemd.syntax(7).
+pub mod unit_syntax;
