@@ -23,6 +23,8 @@ pub mod host;
 pub mod link;
 /// An order's life: accept, plan, guard, apply, verify, confirm, hold, release.
 pub mod orders;
+/// What PAM asks before it lets an account do something: pam.conf(5), pure.
+pub mod pam;
 /// The path evaluator: every way to act as an account, and whether it is open.
 pub mod paths;
 /// Processes and login sessions: seen, frozen, ended.

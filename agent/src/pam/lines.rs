@@ -1,0 +1,232 @@
+//! The `account` lines of a service, with what they include.
+
+use std::collections::BTreeMap;
+
+use crate::host::lines::Lines;
+
+/// Gives the configuration of a service: the file of that name in `/etc/pam.d` or, where there is
+/// none, in the vendor's directory. `Ok(None)` where there is neither.
+pub trait PamFiles {
+    /// Reads one; the error says why it cannot be read.
+    fn read(&mut self, service: &[u8]) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// The `account` lines of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stack {
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Module(Module),
+    /// A stack within the stack: what ends it does not end this one.
+    Substack(Vec<Step>),
+}
+
+/// A module and what becomes of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Module {
+    /// Its file's name, without directory and `.so`.
+    pub name: Vec<u8>,
+    /// What becomes of each answer that is named (pam.conf(5), `[value=action]`).
+    pub actions: BTreeMap<Vec<u8>, Action>,
+    /// What becomes of the others.
+    pub default: Action,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Ignore,
+    Ok,
+    Done,
+    Bad,
+    Die,
+    Reset,
+    Jump(usize),
+}
+
+/// More includes within includes than libpam itself follows.
+const DEPTH_MAX: usize = 16;
+/// More lines than any stack has.
+const STEPS_MAX: usize = 4096;
+
+/// Reads the `account` lines of a service; those of `other` where it has none.
+pub fn account_stack(service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, String> {
+    let mut reading = Reading { files, steps: 0 };
+    let mut steps = Vec::new();
+    let found = reading.add(service, 0, &mut steps)?;
+    if !found || steps.is_empty() {
+        reading.add(b"other", 0, &mut steps)?;
+    }
+    Ok(Stack { steps })
+}
+
+struct Reading<'f> {
+    files: &'f mut dyn PamFiles,
+    steps: usize,
+}
+
+impl Reading<'_> {
+    /// Adds the account lines of one file; says whether there is such a file.
+    fn add(&mut self, service: &[u8], depth: usize, to: &mut Vec<Step>) -> Result<bool, String> {
+        let name = service.escape_ascii();
+        if depth > DEPTH_MAX {
+            return Err(format!("{name}: includes within includes without end"));
+        }
+        let Some(bytes) = self.files.read(service)? else {
+            return Ok(false);
+        };
+        for line in joined(bytes) {
+            let words = words(&line);
+            let mut words = words.iter().map(Vec::as_slice);
+            let Some(first) = words.next() else { continue };
+            if first == b"@include" {
+                self.include(words.next(), depth, to)?;
+                continue;
+            }
+            // A line that begins with `-` is passed over in silence where its module is missing.
+            let kind = first.strip_prefix(b"-").unwrap_or(first);
+            if !kind.eq_ignore_ascii_case(b"account") {
+                continue;
+            }
+            let (Some(control), Some(module)) = (words.next(), words.next()) else {
+                return Err(format!("{name}: an account line has no module"));
+            };
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return Err(format!("{name}: more than {STEPS_MAX} lines"));
+            }
+            match control.to_ascii_lowercase().as_slice() {
+                b"include" => self.include(Some(module), depth, to)?,
+                b"substack" => {
+                    let mut inner = Vec::new();
+                    self.include(Some(module), depth, &mut inner)?;
+                    to.push(Step::Substack(inner));
+                }
+                control => to
+                    .push(Step::Module(Module::new(control, module).ok_or_else(
+                        || format!("{name}: a control is not understood"),
+                    )?)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn include(
+        &mut self,
+        service: Option<&[u8]>,
+        depth: usize,
+        to: &mut Vec<Step>,
+    ) -> Result<(), String> {
+        let service = service.unwrap_or_default();
+        // An absolute path may be given; only names beneath the usual directories are looked up.
+        if service.is_empty() || service.contains(&b'/') {
+            return Err(format!("{} cannot be included", service.escape_ascii()));
+        }
+        match self.add(service, depth + 1, to)? {
+            true => Ok(()),
+            false => Err(format!(
+                "{} is included, but is not there",
+                service.escape_ascii()
+            )),
+        }
+    }
+}
+
+impl Module {
+    fn new(control: &[u8], module: &[u8]) -> Option<Self> {
+        use Action::{Bad, Die, Done, Ignore, Jump, Ok, Reset};
+        let named = |actions: &[(&str, Action)]| {
+            let owned = |(name, action): &(&str, Action)| (name.as_bytes().to_vec(), *action);
+            actions.iter().map(owned).collect()
+        };
+        let good = [
+            ("success", Ok),
+            ("new_authtok_reqd", Ok),
+            ("ignore", Ignore),
+        ];
+        let done = [("success", Done), ("new_authtok_reqd", Done)];
+        let (actions, default): (BTreeMap<_, _>, Action) = match control {
+            b"required" => (named(&good), Bad),
+            b"requisite" => (named(&good), Die),
+            b"optional" => (named(&good[..2]), Ignore),
+            b"sufficient" => (named(&done), Ignore),
+            control => {
+                let list = control.strip_prefix(b"[")?.strip_suffix(b"]")?;
+                let mut actions = BTreeMap::new();
+                let mut default = Bad;
+                for pair in list.split(u8::is_ascii_whitespace) {
+                    if pair.is_empty() {
+                        continue;
+                    }
+                    let at = memchr::memchr(b'=', pair)?;
+                    let action = match &pair[at + 1..] {
+                        b"ignore" => Ignore,
+                        b"ok" => Ok,
+                        b"done" => Done,
+                        b"bad" => Bad,
+                        b"die" => Die,
+                        b"reset" => Reset,
+                        number => Jump(std::str::from_utf8(number).ok()?.parse().ok()?),
+                    };
+                    match &pair[..at] {
+                        b"default" => default = action,
+                        value => {
+                            actions.insert(value.to_vec(), action);
+                        }
+                    }
+                }
+                (actions, default)
+            }
+        };
+        let file = module.rsplit(|byte| *byte == b'/').next()?;
+        Some(Self {
+            name: file.strip_suffix(b".so").unwrap_or(file).to_vec(),
+            actions,
+            default,
+        })
+    }
+
+    pub(super) fn action(&self, answer: &[u8]) -> Action {
+        self.actions.get(answer).copied().unwrap_or(self.default)
+    }
+}
+
+/// The lines without comments, those that end in a backslash joined to the next.
+fn joined(bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    let mut continues = false;
+    for line in Lines::parse(bytes).iter() {
+        let text = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let (text, goes_on) = match text.trim_ascii_end().strip_suffix(b"\\") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        match lines.last_mut().filter(|_| continues) {
+            Some(last) => {
+                last.push(b' ');
+                last.extend_from_slice(text);
+            }
+            None => lines.push(text.to_vec()),
+        }
+        continues = goes_on;
+    }
+    lines
+}
+
+/// Words at blanks; one in brackets goes to the bracket that closes it.
+fn words(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_ascii();
+    while !rest.is_empty() {
+        let end = match rest.first() {
+            Some(b'[') => memchr::memchr(b']', rest).map(|at| at + 1),
+            _ => rest.iter().position(u8::is_ascii_whitespace),
+        };
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        words.push(word.to_vec());
+        rest = after.trim_ascii_start();
+    }
+    words
+}

@@ -1,0 +1,300 @@
+//! What a stack comes to, as libpam's `_pam_dispatch_aux` puts answers together.
+
+use std::collections::BTreeSet;
+
+use super::lines::{Action, Module, Stack, Step};
+
+/// What pam_unix(8) says of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unix {
+    /// The account is expired, or its password is beyond its days of grace.
+    Expired,
+    /// The password must be changed first.
+    MustChange,
+}
+
+/// Whether a stack lets an account pass of which pam_unix says that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It does not, whatever other modules say.
+    Refuses,
+    /// It does, whatever other modules say.
+    LetsPass,
+    /// It depends on modules whose answer is not known; these could turn it.
+    Depends(Vec<String>),
+}
+
+/// Where the answers have led so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Impression {
+    /// No answer counted yet.
+    None,
+    /// Success.
+    Good,
+    /// An answer that counted was neither success nor failure: `new_authtok_reqd=ok`.
+    Other,
+    /// Failure.
+    Bad,
+}
+
+impl Stack {
+    /// Whether the service lets the account pass.
+    pub fn answer(&self, unix: Unix) -> Answer {
+        let start = BTreeSet::from([Impression::None]);
+        let ends = run(&self.steps, &start, unix);
+        let passes = ends.contains(&Impression::Good);
+        if !passes {
+            return Answer::Refuses;
+        }
+        if ends.len() == 1 {
+            return Answer::LetsPass;
+        }
+        let mut names = Vec::new();
+        unknown_modules(&self.steps, &mut names);
+        Answer::Depends(names)
+    }
+}
+
+/// The impressions a list of lines can end with, for those it can begin with.
+fn run(steps: &[Step], start: &BTreeSet<Impression>, unix: Unix) -> BTreeSet<Impression> {
+    // What can hold before each line. Jumps lead forwards only, so one pass is enough.
+    let mut before = vec![BTreeSet::new(); steps.len() + 1];
+    before[0] = start.clone();
+    let mut decided = BTreeSet::new();
+    for (at, step) in steps.iter().enumerate() {
+        let here = std::mem::take(&mut before[at]);
+        match step {
+            Step::Substack(inner) => before[at + 1].extend(run(inner, &here, unix)),
+            Step::Module(module) => {
+                for answer in answers(module, unix) {
+                    let action = module.action(answer);
+                    for next in here
+                        .iter()
+                        .flat_map(|now| after(*now, action, answer, start))
+                    {
+                        let decides = match action {
+                            Action::Die => true,
+                            Action::Done => next != Impression::Bad && next != Impression::None,
+                            _ => false,
+                        };
+                        if decides {
+                            decided.insert(next);
+                            continue;
+                        }
+                        let skip = match action {
+                            Action::Jump(count) => count,
+                            _ => 0,
+                        };
+                        before[at.saturating_add(1 + skip).min(steps.len())].insert(next);
+                    }
+                }
+            }
+        }
+    }
+    let mut ends = std::mem::take(&mut before[steps.len()]);
+    ends.append(&mut decided);
+    ends
+}
+
+/// What an answer makes of an impression. `start` is what there was when the stack began.
+fn after(
+    now: Impression,
+    action: Action,
+    answer: &[u8],
+    start: &BTreeSet<Impression>,
+) -> Vec<Impression> {
+    let next = match action {
+        Action::Ignore | Action::Jump(_) => now,
+        Action::Reset => return start.iter().copied().collect(),
+        Action::Bad | Action::Die => Impression::Bad,
+        Action::Ok | Action::Done => match (now, answer) {
+            (Impression::Bad | Impression::Other, _) | (_, b"ignore") => now,
+            (_, b"success") => Impression::Good,
+            _ => Impression::Other,
+        },
+    };
+    vec![next]
+}
+
+/// What a module may answer; `other` stands for all that its line does not name.
+fn answers(module: &Module, unix: Unix) -> Vec<&[u8]> {
+    match (module.name.as_slice(), unix) {
+        (b"pam_unix", Unix::Expired) => vec![b"acct_expired"],
+        (b"pam_unix", Unix::MustChange) => vec![b"new_authtok_reqd"],
+        (b"pam_permit", _) => vec![b"success"],
+        (b"pam_deny", _) => vec![b"auth_err"],
+        _ => {
+            let mut all: Vec<&[u8]> = vec![b"success", b"ignore", b"other"];
+            all.extend(module.actions.keys().map(Vec::as_slice));
+            all
+        }
+    }
+}
+
+fn unknown_modules(steps: &[Step], names: &mut Vec<String>) {
+    for step in steps {
+        match step {
+            Step::Substack(inner) => unknown_modules(inner, names),
+            Step::Module(module) => {
+                let known = [&b"pam_unix"[..], b"pam_permit", b"pam_deny"];
+                let name = module.name.escape_ascii().to_string();
+                if !known.contains(&module.name.as_slice()) && !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{PamFiles, account_stack};
+    use super::*;
+
+    struct Files(&'static [(&'static str, &'static str)]);
+
+    impl PamFiles for Files {
+        fn read(&mut self, service: &[u8]) -> Result<Option<Vec<u8>>, String> {
+            let file = self.0.iter().find(|(name, _)| name.as_bytes() == service);
+            match file {
+                Some((_, "unreadable")) => Err("io error".into()),
+                file => Ok(file.map(|(_, text)| text.as_bytes().to_vec())),
+            }
+        }
+    }
+
+    fn answer(files: &'static [(&'static str, &'static str)], unix: Unix) -> String {
+        match account_stack(b"cron", &mut Files(files)) {
+            Ok(stack) => format!("{:?}", stack.answer(unix)),
+            Err(error) => error,
+        }
+    }
+
+    const DEBIAN: &str = "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\n\
+        account requisite pam_deny.so\naccount required pam_permit.so\n";
+
+    #[test]
+    fn stacks_of_distributions() {
+        for (files, expired, must_change) in [
+            // Seen on Debian 11, 12 and 13: cron and atd refuse both.
+            (
+                &[
+                    (
+                        "cron",
+                        "auth x y\n@include common-account # c\nsession x y\n",
+                    ),
+                    ("common-account", DEBIAN),
+                ][..],
+                "Refuses",
+                "Refuses",
+            ),
+            // Red Hat
+            (
+                &[
+                    (
+                        "cron",
+                        "account required pam_access.so\naccount include password-auth\n",
+                    ),
+                    (
+                        "password-auth",
+                        "account required pam_unix.so\naccount sufficient pam_localuser.so\n\
+                         account sufficient pam_usertype.so issystem\naccount required pam_permit.so\n",
+                    ),
+                ],
+                "Refuses",
+                "Refuses",
+            ),
+            // libnss-ldapd's, for accounts that a directory may know.
+            (
+                &[(
+                    "cron",
+                    "account [success=2 default=ignore] pam_unix.so\n\
+                     account [success=1 default=ignore] pam_ldap.so\n\
+                     account requisite pam_deny.so\naccount required pam_permit.so\n",
+                )],
+                "Depends([\"pam_ldap\"])",
+                "Depends([\"pam_ldap\"])",
+            ),
+            (
+                &[(
+                    "cron",
+                    "account sufficient pam_rootok.so\naccount required pam_unix.so",
+                )],
+                "Depends([\"pam_rootok\"])",
+                "Depends([\"pam_rootok\"])",
+            ),
+            (
+                &[("cron", "account required pam_permit.so")],
+                "LetsPass",
+                "LetsPass",
+            ),
+            (
+                &[(
+                    "cron",
+                    "account optional pam_unix.so\n-account required \\\n pam_permit.so",
+                )],
+                "LetsPass",
+                "Refuses",
+            ),
+            // No lines of its own: those of `other` count; without any, nothing passes.
+            (
+                &[
+                    ("cron", "auth required pam_permit.so"),
+                    ("other", "account required pam_deny.so"),
+                ],
+                "Refuses",
+                "Refuses",
+            ),
+            (&[], "Refuses", "Refuses"),
+            // What ends a substack does not end the stack.
+            (
+                &[
+                    ("cron", "account substack in\naccount required pam_unix.so"),
+                    ("in", "account sufficient pam_permit.so"),
+                ],
+                "Refuses",
+                "Refuses",
+            ),
+            (
+                &[
+                    ("cron", "account include in\naccount required pam_unix.so"),
+                    ("in", "account sufficient pam_permit.so"),
+                ],
+                "LetsPass",
+                "LetsPass",
+            ),
+        ] {
+            assert_eq!(answer(files, Unix::Expired), expired, "{files:?}");
+            assert_eq!(answer(files, Unix::MustChange), must_change, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_said() {
+        for (files, want) in [
+            (&[("cron", "unreadable")][..], "io error"),
+            (
+                &[("cron", "account include gone")],
+                "gone is included, but is not there",
+            ),
+            (
+                &[("cron", "account maybe pam_unix.so")],
+                "cron: a control is not understood",
+            ),
+            (
+                &[("cron", "account required")],
+                "cron: an account line has no module",
+            ),
+            (
+                &[("cron", "@include cron")],
+                "cron: includes within includes without end",
+            ),
+            (
+                &[("cron", "account include /etc/x")],
+                "/etc/x cannot be included",
+            ),
+        ] {
+            assert_eq!(answer(files, Unix::Expired), want);
+        }
+    }
+}
