@@ -9,6 +9,8 @@ mod walk;
 
 /// Files of lines, kept byte for byte.
 pub mod lines;
+/// A directory with what is in it.
+pub mod listing;
 /// A field that holds a password hash: what it says, locking it, and undoing just that.
 pub mod password;
 

@@ -73,6 +73,13 @@ impl From<&FileStat> for FileStamp {
     }
 }
 
+impl FileStamp {
+    /// When anything of it changed last, in seconds since 1970-01-01T00:00:00Z.
+    pub const fn changed_s(&self) -> i64 {
+        self.ctime.0
+    }
+}
+
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
