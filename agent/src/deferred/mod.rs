@@ -12,7 +12,13 @@ pub mod cron;
 pub mod crontab;
 /// When a job runs.
 pub mod schedule;
+/// What one file says.
+pub mod unit_file;
 /// Names of units.
 pub mod unit_name;
+/// Where units lie.
+pub mod unit_path;
+/// Units put together from all their directories.
+pub mod unit_set;
 /// systemd.syntax(7).
 pub mod unit_syntax;

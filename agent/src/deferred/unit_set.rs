@@ -1,0 +1,479 @@
+//! Units put together from all their directories: which files make each, and what starts it.
+//!
+//! Whether a unit runs depends on what was started. All targets are taken for started, for any of
+//! them may be; what they want is started, what that wants too, and so are the units that a timer,
+//! path or socket among these starts. The rest only an administrator starts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::unit_file::{Settings, UnitFile};
+use super::unit_name::UnitName;
+
+/// A directory of the search path.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether it is of those that are looked at for their own sake, see [`Unit::is_own`].
+    pub own: bool,
+    /// What is in it.
+    pub entries: Vec<Entry>,
+}
+
+/// What is in a directory.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// A unit's file.
+    File {
+        /// Its name.
+        name: Vec<u8>,
+        /// What it says.
+        file: Rc<UnitFile>,
+    },
+    /// A symbolic link by a unit's name.
+    Link {
+        /// Its name.
+        name: Vec<u8>,
+        /// Where it leads.
+        to: Target,
+    },
+    /// A drop-in.
+    DropIn {
+        /// The directory it is in: `x.service.d`.
+        directory: Vec<u8>,
+        /// Its name.
+        name: Vec<u8>,
+        /// What it says.
+        file: Rc<UnitFile>,
+    },
+    /// Something in a directory such as `x.target.wants`.
+    Starts {
+        /// The unit with which it is started.
+        by: Vec<u8>,
+        /// The unit that is started.
+        name: Vec<u8>,
+    },
+}
+
+/// Where a link leads.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// To `/dev/null`: the unit is masked.
+    Masked,
+    /// To a file of that name. What it says, where it could be read: not needed for an alias.
+    Named(Vec<u8>, Option<Rc<UnitFile>>),
+}
+
+/// A unit that can be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name, of several the one that is its file's.
+    pub name: UnitName,
+    /// Its files: its own and then its drop-ins in their order.
+    pub files: Vec<PathBuf>,
+    /// What they say together.
+    pub settings: Settings,
+    /// What starts it, in words; `None` when only an administrator does.
+    pub started: Option<String>,
+    /// Whether something of it comes from a directory that is looked at for its own sake.
+    pub is_own: bool,
+}
+
+/// All units of a manager.
+#[derive(Debug)]
+pub struct UnitSet<'d> {
+    directories: &'d [Rc<Directory>],
+    /// For each name, what has it, the deciding first.
+    by_name: HashMap<&'d [u8], Vec<Place>>,
+    /// For each directory of drop-ins, what is in it, the deciding first.
+    drop_ins: HashMap<&'d [u8], Vec<Place>>,
+    /// What links start, with the unit they belong to.
+    links: HashMap<&'d [u8], Vec<Place>>,
+    aliases: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+}
+
+/// The n-th entry of the m-th directory.
+type Place = (usize, usize);
+
+/// Aliases of aliases of aliases.
+const ALIASES_MAX: usize = 8;
+/// Units that are followed; there are not as many.
+const UNITS_MAX: usize = 65_536;
+
+impl<'d> UnitSet<'d> {
+    /// Takes the directories in their order.
+    pub fn new(directories: &'d [Rc<Directory>]) -> Self {
+        let mut set = Self {
+            directories,
+            by_name: HashMap::new(),
+            drop_ins: HashMap::new(),
+            links: HashMap::new(),
+            aliases: HashMap::new(),
+        };
+        for (at, directory) in directories.iter().enumerate() {
+            for (nth, entry) in directory.entries.iter().enumerate() {
+                let (map, key) = match entry {
+                    Entry::File { name, .. } | Entry::Link { name, .. } => (&mut set.by_name, name),
+                    Entry::DropIn { directory, .. } => (&mut set.drop_ins, directory),
+                    Entry::Starts { by, .. } => (&mut set.links, by),
+                };
+                map.entry(key.as_slice()).or_default().push((at, nth));
+            }
+        }
+        let names: Vec<&[u8]> = set.by_name.keys().copied().collect();
+        for name in names {
+            if let Some(unit) = UnitName::parse(name)
+                && let Some(real) = set.real_name(&unit)
+                && real != unit
+            {
+                let aliases = set.aliases.entry(real.as_bytes().to_vec()).or_default();
+                aliases.push(name.to_vec());
+            }
+        }
+        set
+    }
+
+    /// The units that run commands and can be started, by name. `activated` are those that others
+    /// than the manager start, each with who does, in words.
+    pub fn units(&self, activated: &[(UnitName, String)]) -> Vec<Unit> {
+        let started = self.started(activated);
+        let mut names: BTreeSet<UnitName> = started.keys().cloned().collect();
+        for name in self.by_name.keys().filter_map(|name| UnitName::parse(name)) {
+            // Of a template there is nothing until there is an instance.
+            if !name.is_template() {
+                names.extend(self.real_name(&name));
+            }
+        }
+        let runs =
+            |name: &UnitName| matches!(name.kind(), b"service" | b"socket" | b"mount" | b"swap");
+        let mut units = Vec::new();
+        for name in names.into_iter().filter(runs) {
+            if let Some(mut unit) = self.load(&name) {
+                if let Some((how, own)) = started.get(&name) {
+                    unit.started = Some(how.clone());
+                    unit.is_own |= own;
+                }
+                units.push(unit);
+            }
+        }
+        units
+    }
+
+    fn entry(&self, (directory, nth): Place) -> &'d Entry {
+        &self.directories[directory].entries[nth]
+    }
+
+    /// What decides for a name, or for its template where nothing has the name itself.
+    fn decides(&self, name: &UnitName) -> Option<Place> {
+        let first = |name: &[u8]| self.by_name.get(name)?.first().copied();
+        first(name.as_bytes()).or_else(|| first(name.template()?.as_bytes()))
+    }
+
+    /// The name that an alias stands for; `None` for what is masked or leads nowhere.
+    fn real_name(&self, name: &UnitName) -> Option<UnitName> {
+        let mut name = name.clone();
+        for _ in 0..ALIASES_MAX {
+            let Entry::Link { to, .. } = self.entry(self.decides(&name)?) else {
+                return Some(name);
+            };
+            let Target::Named(target, _) = to else {
+                return None;
+            };
+            let target = UnitName::parse(target)?;
+            let target = match name.instance() {
+                // A link to a template keeps the instance.
+                Some(instance) if target.is_template() => target.with_instance(instance)?,
+                _ => target,
+            };
+            if target == name {
+                return Some(name);
+            }
+            name = target;
+        }
+        None
+    }
+
+    /// A unit's files and what they say; `None` where it is masked or has no file of its own.
+    pub fn load(&self, name: &UnitName) -> Option<Unit> {
+        let place = self.decides(name)?;
+        let directory = &self.directories[place.0];
+        let (file_name, file) = match self.entry(place) {
+            Entry::File { name, file } => (name, file),
+            Entry::Link {
+                name,
+                to: Target::Named(_, Some(file)),
+            } => (name, file),
+            _ => return None,
+        };
+        if file.is_empty {
+            return None;
+        }
+        let path = |directory: &Directory, name: &[u8]| {
+            use std::os::unix::ffi::OsStrExt;
+            directory.path.join(std::ffi::OsStr::from_bytes(name))
+        };
+        let mut files = vec![path(directory, file_name)];
+        let mut parts = vec![file.as_ref()];
+        let mut is_own = directory.own;
+        for place in self.drop_ins_of(name) {
+            if let Entry::DropIn {
+                directory,
+                name,
+                file,
+            } = self.entry(place)
+            {
+                let above = &self.directories[place.0];
+                let name = [directory.as_slice(), b"/", name].concat();
+                files.push(path(above, &name));
+                parts.push(file);
+                is_own |= above.own;
+            }
+        }
+        Some(Unit {
+            name: name.clone(),
+            settings: Settings::of(parts.into_iter()),
+            files,
+            started: None,
+            is_own,
+        })
+    }
+
+    /// The drop-ins in force, in their order: by name, of two with the same name the one in the
+    /// directory that decides.
+    fn drop_ins_of(&self, name: &UnitName) -> Vec<Place> {
+        let aliases = self.aliases.get(name.as_bytes()).into_iter().flatten();
+        let aliases = aliases.filter_map(|alias| UnitName::parse(alias));
+        let mut by_name: BTreeMap<&[u8], Place> = BTreeMap::new();
+        for unit in std::iter::once(name.clone()).chain(aliases) {
+            // The most particular directory decides.
+            for directory in unit.drop_in_names().iter().rev() {
+                let places = self.drop_ins.get(directory.as_slice());
+                for place in places.into_iter().flatten() {
+                    if let Entry::DropIn { name, .. } = self.entry(*place) {
+                        by_name.entry(name).or_insert(*place);
+                    }
+                }
+            }
+        }
+        by_name.into_values().collect()
+    }
+
+    /// What is started, how, and whether by something of the directories looked at.
+    fn started(&self, activated: &[(UnitName, String)]) -> HashMap<UnitName, (String, bool)> {
+        let mut started: HashMap<UnitName, (String, bool)> = HashMap::new();
+        let mut waiting: VecDeque<UnitName> = VecDeque::new();
+        let targets = self.by_name.keys().chain(self.links.keys());
+        let targets: BTreeSet<UnitName> = targets
+            .filter_map(|name| UnitName::parse(name))
+            .filter(|name| name.kind() == b"target")
+            .collect();
+        waiting.extend(targets);
+        for (name, how) in activated {
+            if let Some(name) = self.real_name(name) {
+                started.insert(name.clone(), (how.clone(), false));
+                waiting.push_back(name);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        while let Some(name) = waiting.pop_front() {
+            if seen.len() >= UNITS_MAX || !seen.insert(name.clone()) {
+                continue;
+            }
+            for (next, how, own) in self.started_with(&name) {
+                if let Some(real) = self.real_name(&next) {
+                    started.entry(real.clone()).or_insert((how, own));
+                    waiting.push_back(real);
+                }
+            }
+        }
+        started
+    }
+
+    /// What one unit starts.
+    fn started_with(&self, name: &UnitName) -> Vec<(UnitName, String, bool)> {
+        let mut found = Vec::new();
+        let shown = name.as_bytes().escape_ascii();
+        let template = name.template();
+        let aliases = self.aliases.get(name.as_bytes()).into_iter().flatten();
+        let names = std::iter::once(name.as_bytes())
+            .chain(template.as_ref().map(UnitName::as_bytes))
+            .chain(aliases.map(Vec::as_slice));
+        for place in names.filter_map(|name| self.links.get(name)).flatten() {
+            let Entry::Starts { name: linked, .. } = self.entry(*place) else {
+                continue;
+            };
+            let directory = &self.directories[place.0];
+            let how = format!("enabled for {shown} in {}", directory.path.display());
+            let linked = UnitName::parse(linked).and_then(|linked| {
+                match (linked.is_template(), name.instance()) {
+                    (true, Some(instance)) => linked.with_instance(instance),
+                    _ => Some(linked),
+                }
+            });
+            found.extend(linked.map(|linked| (linked, how, directory.own)));
+        }
+        let Some(unit) = self.load(name) else {
+            return found;
+        };
+        let mut add = |text: &[u8]| {
+            let expanded = name.expand(text);
+            let next = expanded.and_then(|text| UnitName::parse(&text));
+            found.extend(next.map(|next| (next, format!("started by {shown}"), unit.is_own)));
+        };
+        unit.settings.starts.iter().for_each(|text| add(text));
+        if matches!(name.kind(), b"timer" | b"path" | b"socket") {
+            let same = |kind: &[u8]| name.with_kind(kind).map(|name| name.as_bytes().to_vec());
+            match (&unit.settings.triggers, unit.settings.accepts) {
+                (Some(named), _) => add(named),
+                // The instance's name tells of the connection.
+                (None, true) => add(&[name.prefix(), b"@connection.service"].concat()),
+                (None, false) => add(&same(b"service").unwrap_or_default()),
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Rc<UnitFile> {
+        Rc::new(UnitFile::parse(text.into()))
+    }
+
+    fn unit(name: &str, text: &str) -> Entry {
+        Entry::File {
+            name: name.into(),
+            file: file(text),
+        }
+    }
+
+    fn link(name: &str, to: &str, text: Option<&str>) -> Entry {
+        let to = match to {
+            "/dev/null" => Target::Masked,
+            to => Target::Named(to.into(), text.map(file)),
+        };
+        Entry::Link {
+            name: name.into(),
+            to,
+        }
+    }
+
+    fn drop_in(directory: &str, name: &str, text: &str) -> Entry {
+        Entry::DropIn {
+            directory: directory.into(),
+            name: name.into(),
+            file: file(text),
+        }
+    }
+
+    fn starts(by: &str, name: &str) -> Entry {
+        Entry::Starts {
+            by: by.into(),
+            name: name.into(),
+        }
+    }
+
+    fn show(directories: Vec<(&str, Vec<Entry>)>) -> Vec<String> {
+        let directory = |(path, entries): (&str, Vec<Entry>)| {
+            Rc::new(Directory {
+                path: path.into(),
+                own: path == "/etc",
+                entries,
+            })
+        };
+        let directories: Vec<_> = directories.into_iter().map(directory).collect();
+        let dbus = UnitName::parse(b"dbus-org.x.service").unwrap();
+        let units = UnitSet::new(&directories).units(&[(dbus, "D-Bus".into())]);
+        let show = |unit: Unit| {
+            let user = unit.settings.user.map_or_else(String::new, |user| {
+                let file = unit.files[user.file].display();
+                format!("{}({file}:{})", user.value.escape_ascii(), user.line)
+            });
+            let own = if unit.is_own { "own " } else { "" };
+            let name = unit.name.as_bytes().escape_ascii().to_string();
+            format!("{own}{name} {user} {}", unit.started.unwrap_or_default())
+        };
+        units.into_iter().map(show).collect()
+    }
+
+    const ALICE: &str = "[Service]\nUser=alice\n";
+
+    #[test]
+    fn files_drop_ins_and_what_starts_them() {
+        let etc = vec![
+            unit("enabled.service", ALICE),
+            unit("over.service", "[Service]\n\nUser=bob"),
+            link("masked.service", "/dev/null", None),
+            unit("empty.service", ""),
+            link("linked.service", "linked.service", Some(ALICE)),
+            link("alias.service", "vendor.service", None),
+            drop_in("vendor.service.d", "20.conf", ALICE),
+            drop_in("alias.service.d", "10.conf", "[Service]\nUser=carol"),
+            drop_in("pre-.service.d", "x.conf", ALICE),
+            starts("multi-user.target", "enabled.service"),
+            starts("multi-user.target", "app@alice.service"),
+            starts("multi-user.target", "gone.service"),
+            starts("timers.target", "job.timer"),
+            starts("sockets.target", "in.socket"),
+            starts("never.service", "idle.service"),
+        ];
+        let lib = vec![
+            unit("over.service", ALICE),
+            unit("masked.service", ALICE),
+            unit("empty.service", ALICE),
+            unit("vendor.service", "[Unit]\nWants=dep.service x.mount\n"),
+            unit("dep.service", ""),
+            unit("x.mount", "[Mount]\n"),
+            unit("app@.service", "[Service]\nUser=%i\n"),
+            unit("job.timer", "[Timer]\n"),
+            unit("job.service", ALICE),
+            unit("in.socket", "[Socket]\nAccept=yes\n"),
+            unit("in@.service", ALICE),
+            unit("off.timer", "[Timer]\nUnit=idle.service\n"),
+            unit("idle.service", ALICE),
+            unit("pre-x.service", "[Service]"),
+            unit("other@.service", ALICE),
+            link("dbus-org.x.service", "vendor.service", None),
+            drop_in("vendor.service.d", "20.conf", "[Service]\nUser=overridden"),
+        ];
+        assert_eq!(
+            show(vec![("/etc", etc), ("/lib", lib)]),
+            [
+                "own app@alice.service %i(/lib/app@.service:2) enabled for multi-user.target in /etc",
+                "own enabled.service alice(/etc/enabled.service:2) enabled for multi-user.target in /etc",
+                "idle.service alice(/lib/idle.service:2) ",
+                "own in.socket  enabled for sockets.target in /etc",
+                "in@connection.service alice(/lib/in@.service:2) started by in.socket",
+                "job.service alice(/lib/job.service:2) started by job.timer",
+                "own linked.service alice(/etc/linked.service:2) ",
+                "own over.service bob(/etc/over.service:3) ",
+                "own pre-x.service alice(/etc/pre-.service.d/x.conf:2) ",
+                "own vendor.service alice(/etc/vendor.service.d/20.conf:2) D-Bus",
+                "own x.mount  started by vendor.service",
+            ]
+        );
+    }
+
+    #[test]
+    fn loops_of_aliases_and_starts_end() {
+        let etc = vec![
+            link("a.service", "b.service", None),
+            link("b.service", "a.service", None),
+            unit("c.service", "[Unit]\nWants=d.service"),
+            unit("d.service", "[Unit]\nWants=c.service"),
+            starts("x.target", "c.service"),
+            starts("x.target", "a.service"),
+        ];
+        assert_eq!(
+            show(vec![("/etc", etc)]),
+            [
+                "own c.service  enabled for x.target in /etc",
+                "own d.service  started by c.service",
+            ]
+        );
+    }
+}
