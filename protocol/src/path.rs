@@ -42,6 +42,34 @@ pub enum Mechanism {
     /// A rule of sudoers(5).
     #[n(9)]
     Sudo,
+    /// A job of crontab(5), or of anacrontab(5).
+    #[n(10)]
+    Crontab,
+    /// A job of at(1) or batch(1).
+    #[n(11)]
+    AtJob,
+    /// A unit of the system's systemd(1) that runs as the account (`User=`).
+    #[n(12)]
+    SystemdUnit,
+    /// The account's own systemd(1), kept running by linger, and what it starts.
+    #[n(13)]
+    SystemdUserUnit,
+    /// A group whose members can become root without any further rule (docker, disk …).
+    #[n(14)]
+    RootEquivalentGroup,
+    /// Another account with the same uid: to the kernel they are one.
+    #[n(15)]
+    SharedUid,
+    /// A group that can be entered with its password, or changed by its administrator
+    /// (gshadow(5)).
+    #[n(16)]
+    GroupPassword,
+    /// A rule of polkit(8).
+    #[n(17)]
+    Polkit,
+    /// A rule of doas.conf(5).
+    #[n(18)]
+    Doas,
 }
 
 /// Whether a path can be used now.

@@ -136,6 +136,11 @@ pub fn check_password(account: &Account, checks: &mut Checks) {
     }
 }
 
+/// Whether an administrator wants the password changed at the next login (shadow(5), field 3).
+pub fn must_change(account: &Account) -> bool {
+    account.aging.last_change == Some(0)
+}
+
 /// ` (/etc/shadow:12)`
 pub fn shadow_line(account: &Account) -> String {
     account

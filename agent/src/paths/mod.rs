@@ -6,18 +6,38 @@
 
 /// Expiry, aging and locks of an account.
 pub mod account_state;
+/// Jobs of at(1).
+pub mod at_jobs;
 /// Passwords at the console and to su(1).
 pub mod console;
+/// Jobs of cron(8).
+pub mod cron_jobs;
+/// What doas(1) grants.
+pub mod doas;
+/// doas.conf(5).
+pub mod doas_conf;
 /// All of it for one account.
 pub mod evaluate;
 /// What the evaluator is given.
 pub mod facts;
+/// Groups that make root, and passwords of groups.
+pub mod groups;
 /// Which key files sshd reads for an account.
 pub mod key_files;
 /// Which authentication methods suffice.
 pub mod methods;
+/// What PAM says to daemons that ask it.
+pub mod pam_gate;
+/// What polkit(8) grants.
+pub mod polkit;
+/// Files of polkit(8).
+pub mod polkit_files;
 /// Keys that sshd takes for revoked.
 pub mod revocations;
+/// The paths of one mechanism, so many and no more.
+mod rows;
+/// Accounts with the same uid.
+pub mod shared_uid;
 /// Certificates, and CAs that are trusted.
 pub mod ssh_certificates;
 /// What stands before every ssh login: lists of users and groups, shell, expiry.
@@ -30,6 +50,8 @@ pub mod ssh_keys;
 pub mod ssh_others;
 /// Owners and modes of key files, as StrictModes wants them.
 pub mod strict_modes;
+/// Units of systemd(1).
+pub mod units;
 /// A state with its reason, and how those of several worlds become one.
 pub mod verdict;
 

@@ -82,6 +82,11 @@ impl Checks {
         self.closed.is_some()
     }
 
+    /// Whether nothing is in the way, and nothing unknown either.
+    pub const fn is_sure_to_pass(&self) -> bool {
+        self.closed.is_none() && self.unknown.is_none()
+    }
+
     /// The verdict; `open` says how the way works where nothing is in it.
     pub fn verdict(self, open: &str) -> Verdict {
         if let Some(reason) = self.closed {
