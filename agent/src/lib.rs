@@ -11,10 +11,10 @@ pub mod cli;
 pub mod config;
 /// The root half: sockets, the one worker, watches.
 pub mod daemon;
-/// Who can become whom, step by step.
-pub mod escalation;
 /// Work that runs later as an account: what cron, at and systemd read, pure.
 pub mod deferred;
+/// Who can become whom, step by step.
+pub mod escalation;
 /// Files of users, read and written in a child that has become their owner.
 pub mod home;
 /// One host's own files: a root directory, account files kept losslessly, their locks.

@@ -252,7 +252,7 @@ impl Engine {
         }
         finding.paths = match action {
             Action::DisableAccount { account } => match reading.accounts.by_name(account) {
-                Some(account) => reading.paths(&account),
+                Some(account) => reading.paths_to_close(&account),
                 None => Vec::new(),
             },
             Action::RevokeKey {
@@ -368,7 +368,7 @@ fn paths_of_key(
     // would say nothing about this key.
     let mut paths = Vec::new();
     for account in &reading.with_key(fingerprint, account).holders {
-        let all = reading.paths(account);
+        let all = reading.ways_in(account, None);
         let of_key = |path: &AccessPath| path.fingerprint == Some(fingerprint);
         paths.extend(all.into_iter().filter(of_key));
     }

@@ -384,7 +384,7 @@ fn put_back(reading: &mut Reading<'_>, action: &Action, plan: &Plan) -> Vec<Acce
     let mut paths = Vec::new();
     for name in names {
         if let Some(account) = reading.accounts.by_name(&name) {
-            paths.extend(reading.paths(&account));
+            paths.extend(reading.paths_to_close(&account));
         }
     }
     let key = match action {

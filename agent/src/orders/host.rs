@@ -20,7 +20,7 @@ use crate::host::shadow::Shadow;
 use crate::orders::kept::{KeptFields, KeptKeys};
 use crate::orders::key_files::{KEY_FILE_BYTES_MAX, PATIENCE, ids};
 use crate::orders::plan::Change;
-use crate::orders::reading::{Programs, Reading};
+use crate::orders::reading::{Reading, Remembered};
 use crate::processes::holdings::SudoBorn;
 use crate::processes::{EndReport, Ender, Frozen, Subject};
 use crate::sshd::authorized_keys::{self, KeyFile};
@@ -89,7 +89,7 @@ impl From<HomeError> for ChangeError {
 pub struct Host {
     root: Rc<HostRoot>,
     homes: HomeChild,
-    programs: Programs,
+    remembered: Remembered,
     ender: Option<Ender>,
     /// What the order at hand has frozen, until it ends it.
     frozen: RefCell<Option<Frozen>>,
@@ -103,7 +103,7 @@ impl Host {
         Ok(Self {
             root,
             homes,
-            programs: Programs::default(),
+            remembered: Remembered::default(),
             ender,
             frozen: RefCell::new(None),
         })
@@ -129,7 +129,7 @@ impl Host {
         Reading::take(
             Rc::clone(&self.root),
             &mut self.homes,
-            &mut self.programs,
+            &mut self.remembered,
             self.ender.as_ref(),
         )
     }

@@ -6,7 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::home::{Content, DirFacts, FileKind, HomeChild, HomeError, Ids, LinkTrouble, Read, Why};
+use crate::home::{
+    Content, DirFacts, FileKind, HomeChild, HomeError, Ids, LinkTrouble, List, Listing, Read, Why,
+};
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::root::HostRoot;
@@ -178,6 +180,40 @@ impl UserFiles<'_> {
             directories: Vec::new(),
             bytes: file.bytes,
         })
+    }
+}
+
+/// What else of users' files a reading looks at, each once.
+impl UserFiles<'_> {
+    /// A file as the account would read it, not kept.
+    pub fn once(
+        &mut self,
+        account: &Account,
+        path: &[u8],
+        max_bytes: u64,
+    ) -> Result<Content, HomeError> {
+        let read = Read {
+            owner: ids(account),
+            path: path.to_vec(),
+            home: None,
+            max_bytes,
+        };
+        self.homes.read(&read, PATIENCE)
+    }
+
+    /// A directory as the account would list it.
+    pub fn list(
+        &mut self,
+        account: &Account,
+        path: &[u8],
+        max_entries: u32,
+    ) -> Result<Listing, HomeError> {
+        let list = List {
+            owner: ids(account),
+            path: path.to_vec(),
+            max_entries,
+        };
+        self.homes.list(&list, PATIENCE)
     }
 }
 

@@ -5,6 +5,8 @@
 
 /// Whether an order that arrived is one to carry out.
 pub mod accept;
+/// Who acts as whom without logging in, and who is root by other means.
+mod acting;
 /// How an order ends; where the proof is that `verified` needs.
 pub mod conclude;
 /// Asking the host's own deciders.

@@ -125,7 +125,7 @@ struct WayIn {
 
 /// The open ways in that somebody could use tomorrow: not the sessions that happen to be open.
 fn ways_in(reading: &mut Reading<'_>, account: &Account) -> Vec<WayIn> {
-    let paths = reading.paths(account).into_iter();
+    let paths = reading.ways_in(account, None).into_iter();
     let open = paths.filter(|path| {
         path.state == PathState::Open
             && matches!(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rescind_protocol::name::{AccountName, KeyFingerprint};
-use rescind_protocol::path::AccessPath;
+use rescind_protocol::path::{AccessPath, Mechanism};
 
 use crate::escalation::sudo::{Dialects, HostSudo};
 use crate::home::HomeChild;
@@ -20,12 +20,14 @@ use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::login_defs::LoginDefs;
 use crate::host::root::HostRoot;
 use crate::host::shadow::Shadow;
+use crate::orders::acting::{self, Acting};
 use crate::orders::host::{HostError, closing_in_passwd, closing_in_shadow};
 use crate::orders::kept::KeptFields;
 use crate::orders::key_files::UserFiles;
 use crate::orders::plan::KeyFileSeen;
 use crate::orders::sshds::{self, Releases};
 use crate::paths::facts::{Facts, Shell, Sshd};
+use crate::paths::shared_uid::{self, Twin};
 use crate::paths::{self, key_files::KeyFileRef};
 use crate::processes::holdings::SudoBorn;
 use crate::processes::{Ender, Holdings, Moment, Scope, Subject};
@@ -34,6 +36,9 @@ use crate::sshd::matching::Connection;
 use crate::store::{Clock, HostClock};
 use crate::sys::fs::FileKind;
 use crate::sys::zone;
+
+/// Accounts of one uid that are looked at.
+const TWINS_MAX: usize = 32;
 
 /// What was read.
 pub struct Reading<'h> {
@@ -46,7 +51,9 @@ pub struct Reading<'h> {
     pub sshds: Vec<Sshd>,
     people: LoginDefs,
     files: UserFiles<'h>,
-    sudos: &'h mut Dialects,
+    remembered: &'h mut Remembered,
+    /// Read when it is asked for first.
+    acting: Option<Rc<Acting>>,
     with_key: BTreeMap<Wanted, Rc<WithKey>>,
     keys_expected: BTreeSet<KeyFingerprint>,
     keys_of: Option<BTreeSet<AccountName>>,
@@ -69,11 +76,12 @@ pub struct WithKey {
 /// Accounts whose key files are asked for in one message.
 const ACCOUNTS_AT_ONCE: usize = 256;
 
-/// What is known of the host's programs; they are large and seldom change.
+/// What is remembered of large files that seldom change, while they stay the same.
 #[derive(Debug, Default)]
-pub struct Programs {
+pub struct Remembered {
     sshd: Releases,
     sudo: Dialects,
+    acting: acting::Memory,
 }
 
 impl<'h> Reading<'h> {
@@ -81,19 +89,20 @@ impl<'h> Reading<'h> {
     pub fn take(
         root: Rc<HostRoot>,
         homes: &'h mut HomeChild,
-        programs: &'h mut Programs,
+        remembered: &'h mut Remembered,
         ender: Option<&'h Ender>,
     ) -> Result<Self, HostError> {
         let accounts = Rc::new(Accounts::load(&root)?);
         let moment = ender.map(Ender::moment).transpose()?;
         Ok(Self {
-            sshds: sshds::find(&root, &mut programs.sshd, moment.as_ref())?,
+            sshds: sshds::find(&root, &mut remembered.sshd, moment.as_ref())?,
             people: LoginDefs::read(&root)?,
             files: UserFiles::new(homes, Rc::clone(&root), Rc::clone(&accounts)),
             accounts,
             root,
             moment,
-            sudos: &mut programs.sudo,
+            remembered,
+            acting: None,
             with_key: BTreeMap::new(),
             keys_expected: BTreeSet::new(),
             keys_of: None,
@@ -107,7 +116,7 @@ impl<'h> Reading<'h> {
 
     /// The policy of its sudo.
     pub fn sudo(&mut self, now: i64) -> Result<HostSudo, HostError> {
-        Ok(HostSudo::read(&self.root, self.sudos, now)?)
+        Ok(HostSudo::read(&self.root, &mut self.remembered.sudo, now)?)
     }
 
     /// The files of all sshds' configurations.
@@ -287,7 +296,48 @@ impl<'h> Reading<'h> {
     /// Every way in of an account: what the evaluator says, and what is open already.
     pub fn paths(&mut self, account: &Account) -> Vec<AccessPath> {
         let mut found = self.ways_in(account, None);
+        found.extend(self.acting(account));
         found.extend(self.open_now(account));
+        found
+    }
+
+    /// The paths that closing the account is meant to close: all but the services of an account
+    /// that is no person's. Those run on, as their processes do, see [`Reading::subject`].
+    pub fn paths_to_close(&mut self, account: &Account) -> Vec<AccessPath> {
+        let mut found = self.paths(account);
+        if account.uid < self.people.uid_min {
+            found.retain(|path| path.mechanism != Mechanism::SystemdUnit);
+        }
+        found
+    }
+
+    /// Who acts as the account without logging in, and what it is by other means than its rules.
+    fn acting(&mut self, account: &Account) -> Vec<AccessPath> {
+        let acting = match &self.acting {
+            Some(acting) => Rc::clone(acting),
+            None => {
+                let (root, accounts) = (&self.root, &self.accounts);
+                let acting =
+                    Acting::read(root, &mut self.remembered.acting, accounts, &mut self.files);
+                let acting = Rc::new(acting);
+                self.acting = Some(Rc::clone(&acting));
+                acting
+            }
+        };
+        let today = now().div_euclid(86_400);
+        let (accounts, root) = (Rc::clone(&self.accounts), Rc::clone(&self.root));
+        let mut found = acting.paths(account, &root, &accounts, &mut self.files, today);
+        let mut twins = self.accounts.by_uid(account.uid);
+        twins.retain(|twin| twin.name != account.name);
+        twins.truncate(TWINS_MAX);
+        let twins: Vec<Twin> = twins
+            .into_iter()
+            .map(|account| Twin {
+                paths: self.ways_in(&account, None),
+                account,
+            })
+            .collect();
+        shared_uid::add(account, &twins, today, &mut found);
         found
     }
 
@@ -297,7 +347,7 @@ impl<'h> Reading<'h> {
         account: &Account,
         connection: Option<Connection>,
     ) -> Vec<AccessPath> {
-        let now = i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX);
+        let now = now();
         let facts = Facts {
             sshds: &self.sshds,
             shell: shell(&self.root, account),
@@ -349,6 +399,11 @@ impl<'h> Reading<'h> {
             },
         }
     }
+}
+
+/// Seconds since 1970-01-01T00:00:00Z.
+fn now() -> i64 {
+    i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX)
 }
 
 fn shell(root: &HostRoot, account: &Account) -> Shell {
