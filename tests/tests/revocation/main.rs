@@ -2,6 +2,7 @@
 
 mod copies;
 mod crashes;
+mod deferred;
 mod delivery;
 mod knocking;
 mod refusals;
