@@ -1,12 +1,13 @@
 //! A directory with what is in it, for readers of many small files: each costs a stat(2), and one
 //! that was read before and is the same still need not be opened.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::root::{HostRoot, ReadError, failed};
-use crate::sys::fs::{self, FileStat};
+use crate::sys::fs::{self, FileKind, FileStat};
 
 /// A directory of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Listed {
     pub name: OsString,
     /// What it is; a symbolic link is not followed.
     pub stat: FileStat,
+    /// What a symbolic link says.
+    pub link: Option<PathBuf>,
 }
 
 impl HostRoot {
@@ -31,14 +34,16 @@ impl HostRoot {
     /// out.
     pub fn list(&self, path: &Path, max_entries: usize) -> Result<Listing, ReadError> {
         let (dir, real_path) = self.open_dir(path)?;
-        let names = self.read_dir(path, max_entries)?;
+        let names = names_in(&dir, max_entries).map_err(|source| failed(path, source))?;
+        let mut names = names.ok_or_else(|| ReadError::TooMany {
+            path: path.to_owned(),
+            max_entries,
+        })?;
+        names.sort_unstable();
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
-            match fs::stat_at(&dir, &name) {
-                Ok(stat) => entries.push(Listed { name, stat }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(&path.join(&name), error)),
-            }
+            let listed = look(&dir, &name).map_err(|source| failed(&path.join(&name), source))?;
+            entries.extend(listed.map(|(stat, link)| Listed { name, stat, link }));
         }
         Ok(Listing {
             path: real_path,
@@ -47,10 +52,33 @@ impl HostRoot {
     }
 }
 
+/// The names in an open directory, unless there are more than `max`.
+fn names_in(dir: &OwnedFd, max: usize) -> io::Result<Option<Vec<OsString>>> {
+    match fs::list(dir.try_clone()?, max) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(None),
+        names => names.map(Some),
+    }
+}
+
+/// What a name stands for, and what it says if it is a link; `None` where it is gone.
+fn look(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<(FileStat, Option<PathBuf>)>> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let stat = match fs::stat_at(dir, name) {
+        Err(error) if gone(&error) => return Ok(None),
+        stat => stat?,
+    };
+    if stat.kind != FileKind::Symlink {
+        return Ok(Some((stat, None)));
+    }
+    match fs::open_handle(dir, name).and_then(fs::read_link) {
+        Err(error) if gone(&error) => Ok(None),
+        link => Ok(Some((stat, Some(link?.into())))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fs::FileKind;
 
     #[test]
     fn a_directory_with_links_and_files() {
@@ -63,14 +91,14 @@ mod tests {
         let seen: Vec<_> = listing
             .entries
             .iter()
-            .map(|listed| (listed.name.to_str().unwrap(), listed.stat.kind))
+            .map(|e| (e.name.to_str().unwrap(), e.stat.kind, e.link.clone()))
             .collect();
         assert_eq!(
             seen,
             [
-                ("file", FileKind::Regular),
-                ("link", FileKind::Symlink),
-                ("sub", FileKind::Directory),
+                ("file", FileKind::Regular, None),
+                ("link", FileKind::Symlink, Some("../gone".into())),
+                ("sub", FileKind::Directory, None),
             ]
         );
         let many = root.list(Path::new("/d"), 2).unwrap_err();

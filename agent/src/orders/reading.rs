@@ -317,8 +317,13 @@ impl<'h> Reading<'h> {
             Some(acting) => Rc::clone(acting),
             None => {
                 let (root, accounts) = (&self.root, &self.accounts);
-                let acting =
-                    Acting::read(root, &mut self.remembered.acting, accounts, &mut self.files);
+                let acting = Acting::read(
+                    root,
+                    &mut self.remembered.acting,
+                    accounts,
+                    &mut self.files,
+                    now(),
+                );
                 let acting = Rc::new(acting);
                 self.acting = Some(Rc::clone(&acting));
                 acting

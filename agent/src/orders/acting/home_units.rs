@@ -1,6 +1,7 @@
 //! Units in the home of an account, read in a child that has become it, and what its manager makes
 //! of them together with the system's.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -42,6 +43,7 @@ pub fn read(
         left: FILES_MAX,
         gaps: Gaps::new(),
         hung: false,
+        above: BTreeMap::new(),
     };
     let mut directories = Vec::new();
     let has_runtime = root.is_live() && home.has_runtime(root);
@@ -54,12 +56,9 @@ pub fn read(
                 directories.extend(home.directory(&home.runtime(path)));
             }
             UserDirectory::Runtime(_) => {}
-            UserDirectory::System(_) => {
-                let known = system
-                    .for_users
-                    .iter()
-                    .filter(|(known, _)| *known == directory);
-                directories.extend(known.map(|(_, read)| Rc::clone(read)));
+            UserDirectory::System(path) => {
+                let mut known = system.for_users.iter();
+                directories.extend(known.find(|read| read.path == Path::new(path)).cloned());
             }
         }
     }
@@ -91,6 +90,8 @@ struct Home<'a, 'h> {
     gaps: Gaps,
     /// Something did not answer in time; the rest is not waited for.
     hung: bool,
+    /// The names in the directories above, which most homes do not have.
+    above: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
 }
 
 impl Home<'_, '_> {
@@ -110,6 +111,9 @@ impl Home<'_, '_> {
 
     /// One directory; `None` where it is not there or could not be listed, which is a gap.
     fn directory(&mut self, path: &[u8]) -> Option<Rc<Directory>> {
+        if !self.is_above(path) {
+            return None;
+        }
         let listing = self.list(path)?;
         let mut entries = Vec::new();
         for entry in listing.entries {
@@ -136,6 +140,22 @@ impl Home<'_, '_> {
             own: true,
             entries,
         }))
+    }
+
+    /// Whether the directory above has that name.
+    fn is_above(&mut self, path: &[u8]) -> bool {
+        let Some(slash) = memchr::memrchr(b'/', path) else {
+            return false;
+        };
+        let (above, name) = (&path[..slash], &path[slash + 1..]);
+        if !self.above.contains_key(above) {
+            let names = self.list(above).into_iter().flat_map(|list| list.entries);
+            let names = names.map(|entry| entry.name).collect();
+            self.above.insert(above.to_vec(), names);
+        }
+        self.above
+            .get(above)
+            .is_some_and(|names| names.contains(name))
     }
 
     fn unit(&mut self, name: &[u8], path: &[u8]) -> Option<Entry> {

@@ -17,6 +17,8 @@ mod home_units;
 mod pam_files;
 /// Units of the system.
 mod system_units;
+/// What lies in the directories of units.
+mod unit_scan;
 
 use std::path::{Path, PathBuf};
 
@@ -63,12 +65,13 @@ pub struct Acting {
 }
 
 impl Acting {
-    /// Reads it.
+    /// Reads it; `now` in seconds since 1970.
     pub fn read(
         root: &HostRoot,
         memory: &mut Memory,
         accounts: &Accounts,
         files: &mut UserFiles<'_>,
+        now: i64,
     ) -> Self {
         let pam = pam_files::HostPam::new(root);
         // What somebody else than root decides is read by nobody but them.
@@ -85,7 +88,7 @@ impl Acting {
         Self {
             cron: cron_tables::Tables::read(root, &mut memory.daemons, &pam),
             at: at_spool::read(root, &mut memory.daemons, &pam),
-            units: system_units::Units::read(root, &mut memory.units, &pam, &mut read_as),
+            units: system_units::Units::read(root, &mut memory.units, &pam, &mut read_as, now),
             groups: grants::Groups::read(root),
             polkit: grants::polkit(root),
             doas: grants::doas(root),
@@ -143,3 +146,6 @@ fn listed(root: &HostRoot, path: &Path, gaps: &mut Gaps) -> Vec<crate::host::lis
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,20 @@
 //! Units of the system, from the directories systemd looks into, and what D-Bus starts.
 
 use std::collections::HashMap;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::pam_files::HostPam;
+use super::unit_scan::{Found, LinkTo, Names, Scan, Scanned, Scanner, is_settled};
 use super::{FILE_BYTES_MAX, Gaps, NAMES_MAX};
 use crate::deferred::unit_file::{Settings, UnitFile};
 use crate::deferred::unit_name::UnitName;
-use crate::deferred::unit_path::{self, NameIn, UserDirectory, is_drop_in, name_in_directory};
-use crate::deferred::unit_set::{Directory, Entry, Target, UnitSet};
-use crate::host::listing::{Listed, Listing};
-use crate::host::root::{Distrust, FileStamp, HostRoot, ReadError};
+use crate::deferred::unit_path::{self, UserDirectory};
+use crate::deferred::unit_set::{Directory, Entry, Target, Unit, UnitSet};
+use crate::host::root::{FileStamp, HostRoot};
 use crate::paths::pam_gate::Asks;
 use crate::paths::units::{LINGER, Owned, UnitFacts};
-use crate::store::{Clock, HostClock};
-use crate::sys::fs::{FileKind, FileStat};
 
 /// Where systemd lies.
 const PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
@@ -28,10 +26,27 @@ const DBUS: [&str; 4] = [
     "/usr/share/dbus-1/system-services",
 ];
 
-/// What was learnt of unit files, kept while they stay the same.
+/// What was learnt of units, kept while their files stay the same.
 #[derive(Debug, Default)]
 pub struct UnitCache {
-    known: HashMap<PathBuf, (FileStamp, Rc<UnitFile>)>,
+    names: Names,
+    files: HashMap<PathBuf, (FileStamp, Rc<UnitFile>)>,
+    /// What the last scan came to, where it can be relied on.
+    last: Option<(Key, Rc<Loaded>)>,
+}
+
+/// What was looked at: of the directories, and of D-Bus's names.
+type Key = (Scan, Vec<(PathBuf, FileStamp)>);
+
+/// What the files say.
+#[derive(Debug, Default)]
+struct Loaded {
+    units: Vec<Unit>,
+    /// `user@.service`, where there is one.
+    manager: Option<Unit>,
+    for_users: Vec<Rc<Directory>>,
+    owned: Vec<Owned>,
+    gaps: Gaps,
 }
 
 /// Units of the system, and what its directories have for users' managers.
@@ -40,333 +55,257 @@ pub struct Units {
     pub has_systemd: bool,
     /// Units that say as whom they run.
     pub facts: UnitFacts,
-    /// The system's directories for users' managers, in the order of [`unit_path::USER`].
-    pub for_users: Vec<(UserDirectory, Rc<Directory>)>,
+    /// The system's directories for users' managers.
+    pub for_users: Vec<Rc<Directory>>,
     /// Who lingers, or why that is not known.
     pub lingering: Result<Vec<Vec<u8>>, String>,
-}
-
-impl Units {
-    /// Reads them.
-    pub fn read(
-        root: &HostRoot,
-        cache: &mut UnitCache,
-        pam: &HostPam<'_>,
-        read_as: &mut ReadAs<'_>,
-    ) -> Self {
-        let mut units = Self {
-            has_systemd: true,
-            facts: UnitFacts::default(),
-            for_users: Vec::new(),
-            lingering: Ok(Vec::new()),
-        };
-        let there = |path: &str| !matches!(root.exists(Path::new(path)), Ok(false));
-        if !PROGRAMS.iter().any(|path| there(path)) {
-            units.has_systemd = false;
-            return units;
-        }
-        let mut loader = Loader::new(root, cache, read_as);
-        let system: Vec<Rc<Directory>> = unit_path::SYSTEM
-            .iter()
-            .filter_map(|path| loader.directory(Path::new(path), &unit_path::SYSTEM))
-            .collect();
-        let activated = loader.activated();
-        let for_users: Vec<&str> = unit_path::USER
-            .iter()
-            .filter_map(|directory| match directory {
-                UserDirectory::System(path) => Some(*path),
-                _ => None,
-            })
-            .collect();
-        for directory in unit_path::USER {
-            if let UserDirectory::System(path) = directory {
-                let read = loader.directory(Path::new(path), &for_users);
-                units.for_users.extend(read.map(|read| (directory, read)));
-            }
-        }
-        (units.facts.owned, units.facts.gaps) = loader.finish();
-        let set = UnitSet::new(&system);
-        let manager = UnitName::parse(b"user@.service").and_then(|name| set.load(&name));
-        units.facts.manager = manager.map(|unit| match unit.settings.pam_name {
-            Some(service) => pam.asks(&String::from_utf8_lossy(&service.value)),
-            None => Asks::Nobody,
-        });
-        units.facts.units = set.units(&activated);
-        units
-            .facts
-            .units
-            .retain(|unit| unit.settings.user.is_some() || unit.settings.dynamic_user.is_some());
-        // Every manager is told of by what its account has for it.
-        units
-            .facts
-            .units
-            .retain(|unit| unit.name.prefix() != b"user" || unit.name.instance().is_none());
-        let mut services: Vec<String> = Vec::new();
-        for unit in &units.facts.units {
-            let service = unit.settings.pam_name.as_ref();
-            services.extend(service.map(|set| String::from_utf8_lossy(&set.value).into_owned()));
-        }
-        services.sort_unstable();
-        services.dedup();
-        units.facts.pam = services.iter().map(|service| pam.asks(service)).collect();
-        units.lingering = match root.read_dir(Path::new(LINGER), NAMES_MAX) {
-            Ok(names) => Ok(names.into_iter().map(OsStringExt::into_vec).collect()),
-            Err(error) if error.is_missing() => Ok(Vec::new()),
-            Err(error) => Err(error.to_string()),
-        };
-        units
-    }
 }
 
 /// Reads a file with the rights of a uid, if there is one: for what that uid decides the way to.
 pub type ReadAs<'f> = dyn FnMut(u32, &Path) -> Result<Option<Vec<u8>>, String> + 'f;
 
-/// Reads directories of units through the cache.
+impl Units {
+    /// Reads them; `now` in seconds since 1970.
+    pub fn read(
+        root: &HostRoot,
+        cache: &mut UnitCache,
+        pam: &HostPam<'_>,
+        read_as: &mut ReadAs<'_>,
+        now: i64,
+    ) -> Self {
+        let there = |path: &str| !matches!(root.exists(Path::new(path)), Ok(false));
+        if !PROGRAMS.iter().any(|path| there(path)) {
+            return Self {
+                has_systemd: false,
+                facts: UnitFacts::default(),
+                for_users: Vec::new(),
+                lingering: Ok(Vec::new()),
+            };
+        }
+        let loaded = load(root, cache, read_as, now);
+        let manager = loaded.manager.as_ref().map(|unit| &unit.settings.pam_name);
+        let mut services: Vec<String> = Vec::new();
+        for unit in &loaded.units {
+            let service = unit.settings.pam_name.as_ref();
+            services.extend(service.map(|set| String::from_utf8_lossy(&set.value).into_owned()));
+        }
+        services.sort_unstable();
+        services.dedup();
+        Self {
+            has_systemd: true,
+            facts: UnitFacts {
+                manager: manager.map(|service| match service {
+                    Some(service) => pam.asks(&String::from_utf8_lossy(&service.value)),
+                    None => Asks::Nobody,
+                }),
+                pam: services.iter().map(|service| pam.asks(service)).collect(),
+                units: loaded.units.clone(),
+                owned: loaded.owned.clone(),
+                gaps: loaded.gaps.clone(),
+            },
+            for_users: loaded.for_users.clone(),
+            lingering: match root.read_dir(Path::new(LINGER), NAMES_MAX) {
+                Ok(names) => Ok(names.into_iter().map(OsStringExt::into_vec).collect()),
+                Err(error) if error.is_missing() => Ok(Vec::new()),
+                Err(error) => Err(error.to_string()),
+            },
+        }
+    }
+}
+
+/// Looks at the directories, and reads what is not as it was.
+fn load(root: &HostRoot, cache: &mut UnitCache, read_as: &mut ReadAs<'_>, now: i64) -> Rc<Loaded> {
+    let mut scanner = Scanner::new(root, &mut cache.names, now);
+    let mut directories = Vec::new();
+    for path in unit_path::SYSTEM {
+        directories.extend(scanner.directory(Path::new(path), &unit_path::SYSTEM, true));
+    }
+    let for_users: Vec<&str> = unit_path::USER.iter().filter_map(of_system).collect();
+    for path in &for_users {
+        directories.extend(scanner.directory(Path::new(path), &for_users, false));
+    }
+    let mut dbus = Vec::new();
+    for path in DBUS {
+        dbus.extend(scanner.files(Path::new(path), b".service"));
+    }
+    let (settled, gaps) = scanner.finish();
+    let scan = Scan {
+        directories,
+        settled,
+    };
+    let key = (scan, dbus);
+    if let Some((known, loaded)) = &cache.last
+        && known.0.directories == key.0.directories
+        && known.1 == key.1
+        && gaps.is_empty()
+    {
+        return Rc::clone(loaded);
+    }
+    let mut loader = Loader {
+        root,
+        read_as,
+        files: &mut cache.files,
+        seen: HashMap::new(),
+        now,
+        loaded: Loaded {
+            gaps,
+            ..Loaded::default()
+        },
+    };
+    loader.all(&key);
+    let (loaded, seen) = (Rc::new(loader.loaded), loader.seen);
+    cache.files = seen;
+    // What somebody else decides the way to is looked at each time.
+    let whole = settled && loaded.gaps.is_empty() && loaded.owned.is_empty();
+    cache.last = whole.then(|| (key, Rc::clone(&loaded)));
+    loaded
+}
+
+fn of_system(directory: &UserDirectory) -> Option<&'static str> {
+    match directory {
+        UserDirectory::System(path) => Some(path),
+        UserDirectory::Home(_) | UserDirectory::Runtime(_) => None,
+    }
+}
+
+/// Reads files.
 struct Loader<'r, 'f> {
     root: &'r HostRoot,
     read_as: &'r mut ReadAs<'f>,
-    owned: Vec<Owned>,
-    cache: &'r mut UnitCache,
-    /// What was looked at: the rest of the cache is let go.
+    files: &'r mut HashMap<PathBuf, (FileStamp, Rc<UnitFile>)>,
+    /// What is looked at now: the rest is let go.
     seen: HashMap<PathBuf, (FileStamp, Rc<UnitFile>)>,
-    read: Vec<PathBuf>,
-    gaps: Gaps,
     now: i64,
+    loaded: Loaded,
 }
 
-/// A file changed this shortly before it is read may change again without its times showing it.
-const SETTLED_S: i64 = 2;
-
-impl<'r, 'f> Loader<'r, 'f> {
-    fn new(root: &'r HostRoot, cache: &'r mut UnitCache, read_as: &'r mut ReadAs<'f>) -> Self {
-        Self {
-            root,
-            read_as,
-            owned: Vec::new(),
-            cache,
-            seen: HashMap::new(),
-            read: Vec::new(),
-            gaps: Gaps::new(),
-            now: i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX),
-        }
-    }
-
-    fn finish(self) -> (Vec<Owned>, Gaps) {
-        self.cache.known = self.seen;
-        (self.owned, self.gaps)
-    }
-
-    /// One directory of the search path; `None` where it is not there, or is one read before by
-    /// another name (`/lib` is `/usr/lib` on most hosts).
-    fn directory(&mut self, path: &Path, search: &[&str]) -> Option<Rc<Directory>> {
-        let listing = self.list(path)?;
-        if self.read.contains(&listing.path) {
-            return None;
-        }
-        self.read.push(listing.path.clone());
-        let mut directory = Directory {
-            path: path.to_owned(),
-            own: false,
-            entries: Vec::new(),
-        };
-        for listed in &listing.entries {
-            let name = listed.name.as_bytes();
-            match name_in_directory(name) {
-                NameIn::Other => {}
-                NameIn::Unit => directory.entries.extend(self.unit(path, listed, search)),
-                NameIn::DropIns => self.drop_ins(path, listed, &mut directory.entries),
-                NameIn::Starts(by) => {
-                    for link in self.names(&path.join(&listed.name)) {
-                        directory.entries.push(Entry::Starts {
-                            by: by.to_vec(),
-                            name: link.as_bytes().to_vec(),
-                        });
-                    }
-                }
+impl Loader<'_, '_> {
+    fn all(&mut self, (scan, dbus): &Key) {
+        let mut system = Vec::new();
+        for scanned in &scan.directories {
+            let directory = Rc::new(self.directory(scanned));
+            if scanned.of_system {
+                system.push(directory);
+            } else {
+                self.loaded.for_users.push(directory);
             }
         }
-        Some(Rc::new(directory))
-    }
-
-    fn unit(&mut self, above: &Path, listed: &Listed, search: &[&str]) -> Option<Entry> {
-        let name = listed.name.as_bytes().to_vec();
-        let path = above.join(&listed.name);
-        if listed.stat.kind != FileKind::Symlink {
-            let file = self.file(&path, Some(&listed.stat))?;
-            if listed.stat.uid != 0 && self.root.is_live() {
-                self.owned.push(Owned {
-                    unit: path.clone(),
-                    owned: path,
-                    uid: listed.stat.uid,
-                });
-            }
-            return Some(Entry::File { name, file });
-        }
-        let to = match self.root.stat(&path) {
-            Ok(target) if target.stat.kind == FileKind::Regular => target.path,
-            // To /dev/null, which masks it, or to nothing.
-            Ok(_) | Err(ReadError::Missing { .. }) => {
-                let to = Target::Masked;
-                return Some(Entry::Link { name, to });
-            }
-            Err(ReadError::Untrusted {
-                component,
-                why: Distrust::Owner(uid),
-                ..
-            }) => return self.of_another(name, path, component, uid),
-            Err(error) => {
-                self.gaps.push((path, error.to_string()));
-                return None;
-            }
-        };
-        let in_search = |above: &Path| search.iter().any(|path| Path::new(path) == above);
-        let to = if to.parent().is_some_and(in_search) {
-            Target::Named(to.file_name()?.as_bytes().to_vec(), None)
-        } else {
-            // A unit that lies elsewhere (systemctl link): it has the link's name.
-            Target::Named(name.clone(), Some(self.file(&path, None)?))
-        };
-        Some(Entry::Link { name, to })
-    }
-
-    /// A link that leads through what somebody else owns. systemd follows it all the same.
-    fn of_another(
-        &mut self,
-        name: Vec<u8>,
-        unit: PathBuf,
-        owned: PathBuf,
-        uid: u32,
-    ) -> Option<Entry> {
-        let file = match (self.read_as)(uid, &unit) {
-            Ok(Some(bytes)) => Rc::new(UnitFile::parse(bytes)),
-            Ok(None) => return None,
-            Err(why) => {
-                self.gaps.push((unit, why));
-                return None;
-            }
-        };
-        self.owned.push(Owned { unit, owned, uid });
-        let to = Target::Named(name.clone(), Some(file));
-        Some(Entry::Link { name, to })
-    }
-
-    fn drop_ins(&mut self, above: &Path, listed: &Listed, entries: &mut Vec<Entry>) {
-        let path = above.join(&listed.name);
-        let Some(listing) = self.list(&path) else {
-            return;
-        };
-        for drop_in in &listing.entries {
-            if !is_drop_in(drop_in.name.as_bytes()) {
-                continue;
-            }
-            let file_path = path.join(&drop_in.name);
-            let stat = Some(&drop_in.stat).filter(|stat| stat.kind != FileKind::Symlink);
-            // A link to /dev/null takes the place of others of its name.
-            let file = match self.try_file(&file_path, stat) {
-                Ok(file) => Some(file),
-                Err(ReadError::Missing { .. } | ReadError::NotRegular { .. }) => {
-                    Some(Rc::new(UnitFile::default()))
-                }
-                Err(error) => {
-                    self.gaps.push((file_path, error.to_string()));
-                    None
-                }
-            };
-            entries.extend(file.map(|file| Entry::DropIn {
-                directory: listed.name.as_bytes().to_vec(),
-                name: drop_in.name.as_bytes().to_vec(),
-                file,
-            }));
-        }
-    }
-
-    /// What D-Bus starts, by the names of its services.
-    fn activated(&mut self) -> Vec<(UnitName, String)> {
         let mut activated = Vec::new();
-        for directory in DBUS.map(Path::new) {
-            let Some(listing) = self.list(directory) else {
+        for (path, stamp) in dbus {
+            let Some(file) = self.file(path, *stamp) else {
                 continue;
             };
-            for listed in &listing.entries {
-                if !listed.name.as_bytes().ends_with(b".service") {
-                    continue;
+            let settings = Settings::of([file.as_ref()].into_iter());
+            let unit = settings.triggers.and_then(|name| UnitName::parse(&name));
+            let how = format!("started over D-Bus ({})", path.display());
+            activated.extend(unit.map(|unit| (unit, how)));
+        }
+        let set = UnitSet::new(&system);
+        self.loaded.manager = UnitName::parse(b"user@.service").and_then(|name| set.load(&name));
+        self.loaded.units = set.units(&activated);
+        self.loaded.units.retain(|unit| {
+            let says = unit.settings.user.is_some() || unit.settings.dynamic_user.is_some();
+            // Every manager is told of by what its account has for it.
+            says && (unit.name.prefix() != b"user" || unit.name.instance().is_none())
+        });
+    }
+
+    fn directory(&mut self, scanned: &Scanned) -> Directory {
+        let entries = scanned.entries.iter().filter_map(|found| self.entry(found));
+        Directory {
+            entries: entries.collect(),
+            path: scanned.path.clone(),
+            own: false,
+        }
+    }
+
+    fn entry(&mut self, found: &Found) -> Option<Entry> {
+        Some(match found {
+            Found::Starts(by, name) => Entry::Starts {
+                by: by.clone(),
+                name: name.clone(),
+            },
+            Found::File(name, path, stamp) => {
+                if stamp.uid != 0 && self.root.is_live() {
+                    self.own(path, path, stamp.uid);
                 }
-                let path = directory.join(&listed.name);
-                let stat = Some(&listed.stat).filter(|stat| stat.kind != FileKind::Symlink);
-                let Some(file) = self.file(&path, stat) else {
-                    continue;
-                };
-                let settings = Settings::of([file.as_ref()].into_iter());
-                let unit = settings.triggers.and_then(|name| UnitName::parse(&name));
-                let how = format!("started over D-Bus ({})", path.display());
-                activated.extend(unit.map(|unit| (unit, how)));
+                Entry::File {
+                    name: name.clone(),
+                    file: self.file(path, *stamp)?,
+                }
             }
-        }
-        activated
+            Found::Link(name, path, to) => Entry::Link {
+                name: name.clone(),
+                to: match to {
+                    LinkTo::Nothing => Target::Masked,
+                    LinkTo::Name(target) => Target::Named(target.clone(), None),
+                    LinkTo::File(stamp) => {
+                        Target::Named(name.clone(), Some(self.file(path, *stamp)?))
+                    }
+                    LinkTo::Anothers(uid, owned) => {
+                        Target::Named(name.clone(), Some(self.anothers(path, owned, *uid)?))
+                    }
+                },
+            },
+            Found::DropIn(directory, name, path, to) => Entry::DropIn {
+                directory: directory.clone(),
+                name: name.clone(),
+                file: match to {
+                    // It takes the place of others of its name.
+                    LinkTo::Nothing | LinkTo::Name(_) => Rc::new(UnitFile::default()),
+                    LinkTo::File(stamp) => self.file(path, *stamp)?,
+                    LinkTo::Anothers(uid, owned) => self.anothers(path, owned, *uid)?,
+                },
+            },
+        })
     }
 
-    /// A file, if it is there; `stat` is what was listed of it, where it is no link.
-    fn file(&mut self, path: &Path, stat: Option<&FileStat>) -> Option<Rc<UnitFile>> {
-        if stat.is_some_and(|stat| stat.kind != FileKind::Regular) {
-            return None;
-        }
-        match self.try_file(path, stat) {
-            Ok(file) => Some(file),
-            // Links to what was removed stay about everywhere.
-            Err(error) if error.is_missing() => None,
-            Err(error) => {
-                self.gaps.push((path.to_owned(), error.to_string()));
-                None
-            }
-        }
-    }
-
-    fn try_file(
-        &mut self,
-        path: &Path,
-        stat: Option<&FileStat>,
-    ) -> Result<Rc<UnitFile>, ReadError> {
-        let stamp = match stat {
-            Some(stat) => FileStamp::from(stat),
-            None => FileStamp::from(&self.root.stat(path)?.stat),
-        };
-        if let Some((known, file)) = self.cache.known.get(path)
+    /// A file, if it is there and can be read.
+    fn file(&mut self, path: &Path, stamp: FileStamp) -> Option<Rc<UnitFile>> {
+        if let Some((known, file)) = self.files.get(path)
             && *known == stamp
         {
             let file = Rc::clone(file);
             self.seen.insert(path.to_owned(), (stamp, Rc::clone(&file)));
-            return Ok(file);
+            return Some(file);
         }
-        let read = self.root.read(path, FILE_BYTES_MAX)?;
-        let file = Rc::new(UnitFile::parse(read.bytes));
-        if read.stamp.changed_s() + SETTLED_S < self.now {
-            let known = (read.stamp, Rc::clone(&file));
-            self.seen.insert(path.to_owned(), known);
-        }
-        Ok(file)
-    }
-
-    fn list(&mut self, path: &Path) -> Option<Listing> {
-        match self.root.list(path, NAMES_MAX) {
-            Ok(listing) => Some(listing),
-            // What is named like a directory and is none is read by nobody.
+        match self.root.read(path, FILE_BYTES_MAX) {
+            Ok(read) => {
+                let file = Rc::new(UnitFile::parse(read.bytes));
+                if is_settled(read.stamp, self.now) {
+                    let known = (read.stamp, Rc::clone(&file));
+                    self.seen.insert(path.to_owned(), known);
+                }
+                Some(file)
+            }
             Err(error) if error.is_missing() => None,
-            Err(ReadError::NotRegular { .. }) => None,
             Err(error) => {
-                self.gaps.push((path.to_owned(), error.to_string()));
+                self.loaded.gaps.push((path.to_owned(), error.to_string()));
                 None
             }
         }
     }
 
-    fn names(&mut self, path: &Path) -> Vec<std::ffi::OsString> {
-        match self.root.read_dir(path, NAMES_MAX) {
-            Ok(names) => names,
-            Err(ReadError::Missing { .. } | ReadError::NotRegular { .. }) => Vec::new(),
-            Err(error) => {
-                self.gaps.push((path.to_owned(), error.to_string()));
-                Vec::new()
+    /// A file that is reached through what somebody else owns. systemd reads it all the same.
+    fn anothers(&mut self, path: &Path, owned: &Path, uid: u32) -> Option<Rc<UnitFile>> {
+        match (self.read_as)(uid, path) {
+            Ok(Some(bytes)) => {
+                self.own(path, owned, uid);
+                Some(Rc::new(UnitFile::parse(bytes)))
+            }
+            Ok(None) => None,
+            Err(why) => {
+                self.loaded.gaps.push((path.to_owned(), why));
+                None
             }
         }
+    }
+
+    fn own(&mut self, unit: &Path, owned: &Path, uid: u32) {
+        self.loaded.owned.push(Owned {
+            unit: unit.to_owned(),
+            owned: owned.to_owned(),
+            uid,
+        });
     }
 }
