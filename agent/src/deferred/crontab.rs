@@ -45,7 +45,7 @@ pub struct Job<'a> {
     pub schedule: Schedule<'a>,
     /// As whom, where the line says so.
     pub user: Option<&'a [u8]>,
-    /// What is run and what it is given, as it stands.
+    /// What is run and what it is given, as it stands; nothing may stand there.
     pub text: &'a [u8],
 }
 
@@ -80,10 +80,13 @@ impl Crontab {
         })
     }
 
-    /// The first line that cron does not understand, and why.
+    /// The first line that Debian's cron does not understand, and why.
     pub fn first_broken(&self) -> Option<(u32, &'static str)> {
         self.lines().find_map(|(number, line)| match line {
             Line::Broken(why) => Some((number, why)),
+            Line::Job(job) if !job.schedule.is_debians() => {
+                Some((number, "a step without a range"))
+            }
             _ => None,
         })
     }
@@ -159,9 +162,6 @@ fn read(line: &[u8], format: Format) -> Line<'_> {
     if user == Some(b"") {
         return Line::Broken("no user");
     }
-    if text.is_empty() {
-        return Line::Broken("no command");
-    }
     Line::Job(Job {
         schedule,
         user,
@@ -233,7 +233,7 @@ mod tests {
                 "6 [@reboot]  ~/agent & None",
                 "7 [0 3 * * 1]  mail -s \\\"50% off\\\" bob Some(\"Hello\\\\n100% yours\\\\n\")",
                 "8 broken: bad minute",
-                "9 broken: no command",
+                "9 [* * * * *]   None",
                 "10 broken: a NUL byte",
                 "11",
                 "12 [1 2 3 4 5]  \\xff None",
@@ -242,7 +242,7 @@ mod tests {
         let table = Crontab::parse(table.to_vec(), Format::User);
         assert_eq!(table.first_broken(), Some((8, "bad minute")));
         assert!(table.is_unended());
-        assert_eq!(table.jobs().count(), 4);
+        assert_eq!(table.jobs().count(), 5);
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
                 "1 SHELL=/bin/sh",
                 "2 [17 * * * *] root cd / && x None",
                 "3 [@daily] alice y None",
-                "4 broken: no command",
+                "4 [* * * * *] root  None",
                 "5 broken: no user",
             ]
         );

@@ -40,6 +40,19 @@ impl<'a> Schedule<'a> {
         Ok((Self::Fields(taken), rest))
     }
 
+    /// Whether Debian's cron takes it, too. cronie has `5/10` for "from 5 on, every 10".
+    pub fn is_debians(&self) -> bool {
+        let Self::Fields(text) = self else {
+            return true;
+        };
+        let elements = text.split(|byte| matches!(byte, b' ' | b'\t' | b','));
+        let mut steps = elements.filter_map(|element| {
+            let slash = memchr::memchr(b'/', element)?;
+            Some(&element[..slash])
+        });
+        steps.all(|before| !before.iter().all(u8::is_ascii_alphanumeric))
+    }
+
     /// As it stands in the file.
     pub const fn text(&self) -> &'a [u8] {
         match *self {
@@ -148,9 +161,11 @@ impl Field {
         };
         match after.split_first() {
             Some((b'/', step)) => {
-                let digits = step.iter().take_while(|b| b.is_ascii_digit()).count();
-                let any = step[..digits].iter().any(|digit| *digit != b'0');
-                any.then(|| &step[digits..])
+                let end = step.iter().take_while(|b| b.is_ascii_alphanumeric());
+                let (word, rest) = step.split_at(end.count());
+                let is_step =
+                    word.iter().all(u8::is_ascii_digit) && word.iter().any(|b| *b != b'0');
+                is_step.then_some(rest)
             }
             _ => Some(after),
         }
@@ -206,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn what_cronie_alone_takes() {
+        for (line, debians) in [
+            ("5/10 * * * * x", false),
+            ("1,5/10 * * * * x", false),
+            ("1-5/10,*/2 4; * * * x", true),
+            ("@daily x", true),
+        ] {
+            let (schedule, _) = Schedule::take(line.as_bytes()).unwrap();
+            assert_eq!(schedule.is_debians(), debians, "{line}");
+        }
+    }
+
+    #[test]
     fn schedules_that_are_none() {
         for (line, wrong) in [
             ("60 * * * * x", "bad minute"),
@@ -217,6 +245,7 @@ mod tests {
             ("* * * * 8 x", "bad day of the week"),
             ("* * * * ,1 x", "bad day of the week"),
             ("*/0 * * * * x", "bad minute"),
+            ("*/5x * * * * x", "bad minute"),
             ("1- * * * * x", "bad minute"),
             ("* * * *", "bad day of the week"),
             ("@often x", "no such @nickname"),
