@@ -86,23 +86,40 @@ impl UnitName {
         Self::parse(&[&self.text[..=self.dot], kind].concat())
     }
 
-    /// The directories of drop-ins that it has besides its own, most general first: `service.d`,
-    /// `foo-.service.d`, `foo-bar-.service.d`, and the template's.
+    /// The directories of drop-ins that are its, the most particular first: its own, its
+    /// template's, those of its prefixes (`foo-bar-.service.d`, `foo-.service.d`).
     pub fn drop_in_names(&self) -> Vec<Vec<u8>> {
-        let directory = |stem: &[u8]| [stem, b".", self.kind(), b".d"].concat();
-        let mut names = vec![[self.kind(), b".d"].concat()];
-        let prefix = self.prefix();
-        for (dash, _) in prefix.iter().enumerate().filter(|(_, b)| **b == b'-') {
-            let at: &[u8] = if self.at.is_some() { b"@" } else { b"" };
-            if dash + 1 < prefix.len() {
-                names.push(directory(&[&prefix[..=dash], at].concat()));
-            }
-        }
+        let mut names = vec![[self.as_bytes(), b".d"].concat()];
         if let Some(template) = self.template() {
             names.push([template.as_bytes(), b".d"].concat());
         }
-        names.push([self.as_bytes(), b".d"].concat());
+        // An instance has the prefixes of its template, without the `@`.
+        let prefix = self.prefix();
+        for (dash, _) in prefix.iter().enumerate().rev().filter(|(_, b)| **b == b'-') {
+            if dash + 1 < prefix.len() && dash > 0 {
+                names.push([&prefix[..=dash], b".", self.kind(), b".d"].concat());
+            }
+        }
         names
+    }
+
+    /// The directories of drop-ins that an instance or a template has besides to systemd 257, but
+    /// not to 252: prefixes with an `@`, `foo-@.service.d`.
+    pub fn newer_drop_in_names(&self) -> Vec<Vec<u8>> {
+        if self.at.is_none() {
+            return Vec::new();
+        }
+        let prefixes = self.prefix().iter().enumerate().rev();
+        let dashes =
+            prefixes.filter(|(at, b)| **b == b'-' && *at > 0 && at + 1 < self.prefix().len());
+        dashes
+            .map(|(dash, _)| [&self.text[..=dash], b"@.", self.kind(), b".d"].concat())
+            .collect()
+    }
+
+    /// The directory of drop-ins that all units of its type have: `service.d`.
+    pub fn type_drop_in_name(&self) -> Vec<u8> {
+        [self.kind(), b".d"].concat()
     }
 
     /// Puts what the specifiers mean for this unit into a value; `None` for one whose meaning
@@ -206,13 +223,19 @@ mod tests {
         };
         assert_eq!(
             names("foo-bar-baz.service"),
-            "service.d foo-.service.d foo-bar-.service.d foo-bar-baz.service.d"
+            "foo-bar-baz.service.d foo-bar-.service.d foo-.service.d"
         );
         assert_eq!(
-            names("a-b@c.service"),
-            "service.d a-@.service.d a-b@.service.d a-b@c.service.d"
+            names("a-b@c-d.service"),
+            "a-b@c-d.service.d a-b@.service.d a-.service.d"
         );
-        assert_eq!(names("x.timer"), "timer.d x.timer.d");
+        assert_eq!(names("-x.timer"), "-x.timer.d");
+        assert_eq!(
+            name("a-b@c-d.service").newer_drop_in_names(),
+            [b"a-@.service.d"]
+        );
+        assert!(name("a-b.service").newer_drop_in_names().is_empty());
+        assert_eq!(name("x.timer").type_drop_in_name(), b"timer.d");
     }
 
     #[test]

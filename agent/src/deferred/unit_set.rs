@@ -77,6 +77,8 @@ pub struct Unit {
     pub settings: Settings,
     /// What starts it, in words; `None` when only an administrator does.
     pub started: Option<String>,
+    /// Whether every release of systemd makes this of the files.
+    pub certain: bool,
     /// Whether something of it comes from a directory that is looked at for its own sake.
     pub is_own: bool,
 }
@@ -150,7 +152,7 @@ impl<'d> UnitSet<'d> {
             |name: &UnitName| matches!(name.kind(), b"service" | b"socket" | b"mount" | b"swap");
         let mut units = Vec::new();
         for name in names.into_iter().filter(runs) {
-            if let Some(mut unit) = self.load(&name) {
+            for mut unit in self.readings(&name) {
                 if let Some((how, own)) = started.get(&name) {
                     unit.started = Some(how.clone());
                     unit.is_own |= own;
@@ -159,6 +161,28 @@ impl<'d> UnitSet<'d> {
             }
         }
         units
+    }
+
+    /// What the releases of systemd make of a unit's files; most often all the same.
+    fn readings(&self, name: &UnitName) -> Vec<Unit> {
+        let Some(mut older) = self.load(name) else {
+            return Vec::new();
+        };
+        let newer = name.newer_drop_in_names();
+        if !newer
+            .iter()
+            .any(|name| self.drop_ins.contains_key(name.as_slice()))
+        {
+            return vec![older];
+        }
+        let newer = self.load_with(name, &newer);
+        match newer {
+            Some(mut newer) if newer.settings != older.settings => {
+                (older.certain, newer.certain) = (false, false);
+                vec![older, newer]
+            }
+            _ => vec![older],
+        }
     }
 
     fn entry(&self, (directory, nth): Place) -> &'d Entry {
@@ -197,6 +221,10 @@ impl<'d> UnitSet<'d> {
 
     /// A unit's files and what they say; `None` where it is masked or has no file of its own.
     pub fn load(&self, name: &UnitName) -> Option<Unit> {
+        self.load_with(name, &[])
+    }
+
+    fn load_with(&self, name: &UnitName, more_drop_ins: &[Vec<u8>]) -> Option<Unit> {
         let place = self.decides(name)?;
         let directory = &self.directories[place.0];
         let (file_name, file) = match self.entry(place) {
@@ -217,7 +245,7 @@ impl<'d> UnitSet<'d> {
         let mut files = vec![path(directory, file_name)];
         let mut parts = vec![file.as_ref()];
         let mut is_own = directory.own;
-        for place in self.drop_ins_of(name) {
+        for place in self.drop_ins_of(name, more_drop_ins) {
             if let Entry::DropIn {
                 directory,
                 name,
@@ -236,27 +264,40 @@ impl<'d> UnitSet<'d> {
             settings: Settings::of(parts.into_iter()),
             files,
             started: None,
+            certain: true,
             is_own,
         })
     }
 
-    /// The drop-ins in force, in their order: by name, of two with the same name the one in the
-    /// directory that decides.
-    fn drop_ins_of(&self, name: &UnitName) -> Vec<Place> {
+    /// The drop-ins in force, in their order: by name, of several with the same name the one in the
+    /// directory of the search path that decides, and in that the one of the most particular name.
+    fn drop_ins_of(&self, name: &UnitName, more: &[Vec<u8>]) -> Vec<Place> {
         let aliases = self.aliases.get(name.as_bytes()).into_iter().flatten();
         let aliases = aliases.filter_map(|alias| UnitName::parse(alias));
         let mut by_name: BTreeMap<&[u8], Place> = BTreeMap::new();
-        for unit in std::iter::once(name.clone()).chain(aliases) {
-            // The most particular directory decides.
-            for directory in unit.drop_in_names().iter().rev() {
-                let places = self.drop_ins.get(directory.as_slice());
-                for place in places.into_iter().flatten() {
-                    if let Entry::DropIn { name, .. } = self.entry(*place) {
-                        by_name.entry(name).or_insert(*place);
-                    }
+        let mut take = |directories: &[Vec<u8>]| {
+            let places = directories
+                .iter()
+                .zip(0..)
+                .flat_map(|(directory, particular)| {
+                    let places = self.drop_ins.get(directory.as_slice());
+                    places
+                        .into_iter()
+                        .flatten()
+                        .map(move |place| (place.0, particular, *place))
+                });
+            let mut places: Vec<(usize, usize, Place)> = places.collect();
+            places.sort_unstable();
+            for (_, _, place) in places {
+                if let Entry::DropIn { name, .. } = self.entry(place) {
+                    by_name.entry(name).or_insert(place);
                 }
             }
+        };
+        for unit in std::iter::once(name.clone()).chain(aliases) {
+            take(&[unit.drop_in_names(), more.to_vec()].concat());
         }
+        take(&[name.type_drop_in_name()]);
         by_name.into_values().collect()
     }
 

@@ -67,6 +67,13 @@ pub fn add_system(account: &Account, facts: &UnitFacts, today: i64, paths: &mut 
         match &unit.started {
             // It may run all the same at this moment: then its processes are paths.
             None => checks.closed(format!("{name} is not enabled, only root starts it")),
+            Some(_) if !unit.certain => {
+                checks.unknown(format!(
+                    "as whom {name} runs depends on the release of systemd: {} names a drop-in \
+                     for templates by a prefix",
+                    printable_path(file)
+                ));
+            }
             Some(_) if !sure => {
                 checks.unknown(format!("as whom {name} runs depends on more than its name"));
             }
