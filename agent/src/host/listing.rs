@@ -54,10 +54,8 @@ impl HostRoot {
 
 /// The names in an open directory, unless there are more than `max`.
 fn names_in(dir: &OwnedFd, max: usize) -> io::Result<Option<Vec<OsString>>> {
-    match fs::list(dir.try_clone()?, max) {
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(None),
-        names => names.map(Some),
-    }
+    let (names, more) = fs::names(dir.try_clone()?, max)?;
+    Ok((!more).then_some(names))
 }
 
 /// What a name stands for, and what it says if it is a link; `None` where it is gone.
@@ -70,7 +68,7 @@ fn look(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<(FileStat, Option<Path
     if stat.kind != FileKind::Symlink {
         return Ok(Some((stat, None)));
     }
-    match fs::open_handle(dir, name).and_then(fs::read_link) {
+    match fs::read_link(dir, name) {
         Err(error) if gone(&error) => Ok(None),
         link => Ok(Some((stat, Some(link?.into())))),
     }

@@ -45,7 +45,7 @@ impl Files {
     }
 
     /// What is told of alice by one mechanism; her home is not looked at.
-    fn told(&self, learnt: &mut Learnt, mechanism: Mechanism) -> Vec<String> {
+    fn told(&self, memory: &mut Memory, mechanism: Mechanism) -> Vec<String> {
         let root = Rc::new(HostRoot::at(&self.0).unwrap());
         let accounts = Rc::new(Accounts::load(&root).unwrap());
         let mut homes = HomeChild::with_program(
@@ -53,7 +53,7 @@ impl Files {
             Path::new("/bin/false"),
         );
         let mut files = UserFiles::new(&mut homes, Rc::clone(&root), Rc::clone(&accounts));
-        let acting = Acting::read(&root, learnt, &accounts, &mut files, NOW);
+        let acting = Acting::read(&root, memory, &accounts, &mut files, NOW);
         let alice = accounts.by_name(&"alice".parse().unwrap()).unwrap();
         let paths = acting.paths(&alice, &root, &accounts, &mut files, 20_100);
         let paths = paths.into_iter().filter(|path| path.mechanism == mechanism);
@@ -92,9 +92,9 @@ fn cron_and_at() {
     files.write("var/spool/cron/alice", "@daily not Debian's\n");
     files.write("var/spool/cron/atjobs/a0000101c89a7c", "");
     files.write("var/spool/cron/atjobs/.SEQ", "1");
-    let mut learnt = Learnt::default();
+    let mut memory = Memory::default();
     // Whose file it is depends on who runs the tests: that is what the table is refused for.
-    let told = files.told(&mut learnt, Mechanism::Crontab);
+    let told = files.told(&mut memory, Mechanism::Crontab);
     let sources: Vec<&str> = told
         .iter()
         .filter_map(|path| path.split(' ').nth(1))
@@ -107,9 +107,9 @@ fn cron_and_at() {
     ] {
         assert!(sources.contains(&source), "{told:?}");
     }
-    assert_eq!(files.told(&mut learnt, Mechanism::AtJob), [""; 0]);
+    assert_eq!(files.told(&mut memory, Mechanism::AtJob), [""; 0]);
     files.write("etc/shadow", "alice:!$6$h:20000:::::1:\n");
-    let closed = files.told(&mut learnt, Mechanism::Crontab);
+    let closed = files.told(&mut memory, Mechanism::Crontab);
     assert!(
         closed
             .iter()
@@ -143,8 +143,8 @@ fn units_are_read_anew_when_they_change_and_only_then() {
         let link = format!("etc/systemd/system/multi-user.target.wants/{name}.service");
         files.link(&link, &format!("/somewhere/{name}.service"));
     }
-    let mut learnt = Learnt::default();
-    let told = |learnt: &mut Learnt| files.told(learnt, Mechanism::SystemdUnit);
+    let mut memory = Memory::default();
+    let told = |memory: &mut Memory| files.told(memory, Mechanism::SystemdUnit);
     let how = "runs as the account, enabled for multi-user.target in /etc/systemd/system";
     let dbus = "/usr/share/dbus-1/system-services/x.service";
     let first = [
@@ -155,17 +155,17 @@ fn units_are_read_anew_when_they_change_and_only_then() {
         ),
         format!("Open /etc/systemd/system/own.service:2 own.service {how}"),
     ];
-    assert_eq!(told(&mut learnt), first);
-    assert_eq!(told(&mut learnt), first);
+    assert_eq!(told(&mut memory), first);
+    assert_eq!(told(&mut memory), first);
 
     // In place, to the same length: nothing but its own times tells.
     files.write("usr/lib/systemd/system/b.service", &unit("alice"));
     let b = format!("Open /usr/lib/systemd/system/b.service:2 b.service {how}");
-    assert!(told(&mut learnt).contains(&b));
+    assert!(told(&mut memory).contains(&b));
     files.write("usr/lib/systemd/system/b.service.d/x.conf", &unit("carol"));
-    assert!(!told(&mut learnt).contains(&b));
+    assert!(!told(&mut memory).contains(&b));
     files.link("etc/systemd/system/b.service.d/x.conf", "/dev/null");
-    assert!(told(&mut learnt).contains(&b));
+    assert!(told(&mut memory).contains(&b));
     fs::remove_file(
         files
             .0
@@ -174,7 +174,7 @@ fn units_are_read_anew_when_they_change_and_only_then() {
     .unwrap();
     let off =
         "Closed /usr/lib/systemd/system/b.service:2 b.service is not enabled, only root starts it";
-    assert_eq!(told(&mut learnt).last().map(String::as_str), Some(off));
+    assert_eq!(told(&mut memory).last().map(String::as_str), Some(off));
 }
 
 #[test]
@@ -184,14 +184,14 @@ fn what_cannot_be_read_is_unknown() {
     files.link("etc/systemd/system/loop.service", "/opt/loop.service");
     files.link("opt/loop.service", "loop.service");
     files.link("etc/cron.d", "cron.d");
-    let mut learnt = Learnt::default();
+    let mut memory = Memory::default();
     for (mechanism, source) in [
         (Mechanism::SystemdUnit, "/etc/systemd/system/loop.service"),
         (Mechanism::Crontab, "/etc/cron.d"),
         // The child that reads homes fails here.
         (Mechanism::SystemdUserUnit, "/home/alice/.config/systemd"),
     ] {
-        let told = files.told(&mut learnt, mechanism);
+        let told = files.told(&mut memory, mechanism);
         let unknown = format!("Unknown {source} ");
         let manager = format!("Closed {source} no manager can be started");
         assert!(
@@ -200,6 +200,6 @@ fn what_cannot_be_read_is_unknown() {
             "{told:?}"
         );
     }
-    let docker = files.told(&mut learnt, Mechanism::RootEquivalentGroup);
+    let docker = files.told(&mut memory, Mechanism::RootEquivalentGroup);
     assert_eq!(docker.len(), 1);
 }
