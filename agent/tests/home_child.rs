@@ -20,8 +20,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getegid, geteuid, mkfifo};
 use rescind_agent::home::{
-    Content, FileKind, HomeChild, Ids, LinkTrouble, List, NotOwners, READ_BYTES_MAX, Read, Replace,
-    Why,
+    Content, FileKind, HomeChild, Ids, LinkTrouble, List, Look, NotOwners, READ_BYTES_MAX, Read,
+    Replace, Seen, Why,
 };
 use rescind_agent::sys::xattr;
 
@@ -735,40 +735,53 @@ fn many_files_are_answered_in_order() {
 }
 
 #[test]
-fn one_users_hanging_file_costs_the_others_one_wait() {
+fn what_a_child_that_stopped_did_not_answer_is_asked_again() {
     let home = Home::new();
     let path = home.file("keys", b"keys");
-    let mut reads = vec![home.ask(&path); 20];
-    for read in &mut reads[5..10] {
-        read.owner.uid = 70_000; // not asked again once the first of them hangs
-        read.owner.gid = 70_000;
-    }
+    let reads = vec![home.ask(&path); 20];
     let mut child = child();
-    let started = Instant::now();
-    let mut results = Vec::new();
     let patience = Duration::from_millis(200);
-    let mut stopped = false;
-    let _ = child.read_many(&reads[..5], patience, |_, result| {
-        results.push(result.map(drop).map_err(|error| error.why));
+    child.read(&reads[0], PATIENCE).unwrap();
+    let stopped = child.pid().unwrap();
+    kill(Pid::from_raw(stopped.cast_signed()), Signal::SIGSTOP).unwrap();
+    let mut seen = Vec::new();
+    let _ = child.read_many(&reads, patience, |nth, result| {
+        seen.push((nth, result.map(|content| content.bytes.len())));
         ControlFlow::Continue(())
     });
-    let pid = Pid::from_raw(child.pid().unwrap().cast_signed());
-    kill(pid, Signal::SIGSTOP).unwrap();
-    let _ = child.read_many(&reads[5..], patience, |_, result| {
-        stopped |= matches!(&result, Err(error) if error.why == Why::Hung);
-        results.push(result.map(drop).map_err(|error| error.why));
-        ControlFlow::Continue(())
-    });
-    assert!(stopped);
-    assert!(
-        results[5..10]
-            .iter()
-            .all(|result| *result == Err(Why::Hung)),
-        "{results:?}"
-    );
-    assert!(
-        results[..5].iter().chain(&results[10..]).all(Result::is_ok),
-        "{results:?}"
-    );
-    assert!(started.elapsed() < Duration::from_secs(2));
+    let want: Vec<_> = (0..20).map(|nth| (nth, Ok(4))).collect();
+    assert_eq!(seen, want);
+    assert_ne!(child.pid(), Some(stopped));
+}
+
+#[test]
+fn what_was_asked_ahead_is_there_for_the_same_question_only() {
+    let home = Home::new();
+    let looks: Vec<Look> = (0..4)
+        .map(|nth| Look::Read(home.ask(&home.file(&nth.to_string(), &[b'0' + nth]))))
+        .collect();
+    let seen = |child: &mut HomeChild, looks: &[Look]| {
+        let mut bytes = Vec::new();
+        let _ = child.look_at_many(looks, PATIENCE, |_, result| {
+            match result.unwrap() {
+                Seen::Content(content) => bytes.extend_from_slice(&content.bytes),
+                Seen::Listing(_) => panic!("a listing"),
+            }
+            ControlFlow::Continue(())
+        });
+        bytes
+    };
+    let mut child = child();
+    child.look_ahead(&looks[..2], PATIENCE);
+    let first = child.pid();
+    assert_eq!(seen(&mut child, &looks[..2]), b"01");
+    assert_eq!(child.pid(), first);
+    child.look_ahead(&looks[..2], PATIENCE);
+    assert_eq!(seen(&mut child, &looks[2..]), b"23");
+    child.look_ahead(&looks, PATIENCE);
+    let Look::Read(last) = &looks[3] else {
+        panic!("a listing")
+    };
+    assert_eq!(&child.read(last, PATIENCE).unwrap().bytes[..], b"3");
+    assert_eq!(seen(&mut child, &looks), b"0123");
 }

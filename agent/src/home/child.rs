@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::message::{Answer, READS_PER_MESSAGE_MAX, REQUEST_BYTES_MAX, Reply, Request, Why};
+use super::message::{
+    Answer, LOOKS_PER_MESSAGE_MAX, Look, REQUEST_BYTES_MAX, Reply, Request, Seen, Sending, Why,
+};
 use super::walk::{Trust, Walk};
 use super::{list, read, replace};
 use crate::sys::ids::{self, Ids};
@@ -52,35 +54,32 @@ pub(super) enum Becomes {
 /// Serves requests until the parent closes the socket.
 pub(super) fn serve(socket: &UnixStream, root: BorrowedFd<'_>, becomes: Becomes) -> io::Result<()> {
     let mut message = Zeroizing::new(Vec::new());
-    let mut out = Zeroizing::new(Vec::new());
+    let mut out = Outbox::new(socket);
     while receive(socket, &mut message)? {
         let request: Request = rescind_protocol::cbor::from_slice(&message)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let mut answer = |reply: Reply| send(socket, &reply, &mut out);
         match request {
-            Request::Read(many) if many.len() > READS_PER_MESSAGE_MAX => {
+            Request::Look(many, _) if many.len() > LOOKS_PER_MESSAGE_MAX => {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            Request::Read(many) => {
-                for one in &many {
-                    // Sent one by one: the first that has no answer is the one that hangs.
-                    answer(reply(
-                        as_owner(root, becomes, &one.owner, |walk| read::read(walk, one)),
-                        Answer::Content,
-                    ))?;
+            Request::Look(many, sending) => {
+                for of_one in many.chunk_by(|one, next| one.owner() == next.owner()) {
+                    as_owner(root, becomes, of_one[0].owner(), |walk| {
+                        of_one.iter().try_for_each(|one| {
+                            out.put(&reply(look(walk.clone(), one), Answer::Seen))?;
+                            out.send_if(sending == Sending::OneByOne)
+                        })
+                    })?;
                 }
             }
-            Request::Replace(one) => answer(reply(
+            Request::Replace(one) => out.put(&reply(
                 as_owner(root, becomes, &one.owner, |walk| {
-                    replace::replace(walk, &one)
+                    replace::replace(walk?, &one)
                 }),
                 Answer::Replaced,
             ))?,
-            Request::List(one) => answer(reply(
-                as_owner(root, becomes, &one.owner, |walk| list::list(walk, &one)),
-                Answer::Listing,
-            ))?,
         }
+        out.send()?;
         erase(&mut message);
     }
     Ok(())
@@ -93,28 +92,38 @@ fn reply<T>(done: Result<T, Why>, answer: impl FnOnce(T) -> Answer) -> Reply {
     }
 }
 
-/// Does `work` with the ids of `owner`, and has its own again when this returns.
+fn look(walk: Result<&Walk<'_>, Why>, one: &Look) -> Result<Seen, Why> {
+    match one {
+        Look::Read(one) => read::read(walk?, one).map(Seen::Content),
+        Look::List(one) => list::list(walk?, one).map(Seen::Listing),
+    }
+}
+
+/// Does `work` with the ids of `owner`, or with why it could not take them on, and has its own
+/// again when this returns.
 fn as_owner<T>(
     root: BorrowedFd<'_>,
     becomes: Becomes,
     owner: &Ids,
-    work: impl FnOnce(&Walk<'_>) -> Result<T, Why>,
-) -> Result<T, Why> {
+    work: impl FnOnce(Result<&Walk<'_>, Why>) -> T,
+) -> T {
     let trust = match owner.uid {
         0 => Trust::OnlyRoot,
         _ => Trust::Everyone,
     };
     let (_acting, uid) = match becomes {
-        Becomes::Owner => {
-            let acting = ids::act_as(owner).map_err(|errno| Why::CannotBecome {
-                uid: owner.uid,
-                errno: errno as i32,
-            })?;
-            (Some(acting), owner.uid)
-        }
+        Becomes::Owner => match ids::act_as(owner) {
+            Ok(acting) => (Some(acting), owner.uid),
+            Err(errno) => {
+                return work(Err(Why::CannotBecome {
+                    uid: owner.uid,
+                    errno: errno as i32,
+                }));
+            }
+        },
         Becomes::Nobody => (None, ids::effective_uid()),
     };
-    work(&Walk { root, trust, uid })
+    work(Ok(&Walk::new(root, trust, uid)))
 }
 
 /// Receives one message; false when the parent is done.
@@ -135,19 +144,60 @@ fn receive(mut socket: &UnixStream, message: &mut Zeroizing<Vec<u8>>) -> io::Res
     Ok(true)
 }
 
-fn send(mut socket: &UnixStream, reply: &Reply, out: &mut Zeroizing<Vec<u8>>) -> io::Result<()> {
-    if let Reply::Done(Answer::Content(content)) = reply {
-        // Room for all of it at once: a buffer that grows leaves copies behind.
-        out.reserve(content.bytes.len() + 4096);
+/// Answers on their way.
+struct Outbox<'s> {
+    socket: &'s UnixStream,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// Answers wait for each other up to so many bytes.
+const TOGETHER_BYTES: usize = 32 << 10;
+
+impl<'s> Outbox<'s> {
+    fn new(socket: &'s UnixStream) -> Self {
+        Self {
+            socket,
+            bytes: Zeroizing::new(Vec::with_capacity(2 * TOGETHER_BYTES)),
+        }
     }
-    out.extend_from_slice(&[0; 4]);
-    // Writing to memory cannot fail.
-    minicbor::encode(reply, &mut **out).map_err(io::Error::other)?;
-    let len = u32::try_from(out.len() - 4).map_err(io::Error::other)?;
-    out[..4].copy_from_slice(&len.to_le_bytes());
-    let sent = socket.write_all(out);
-    erase(out);
-    sent
+
+    fn put(&mut self, reply: &Reply) -> io::Result<()> {
+        let content = match reply {
+            Reply::Done(Answer::Seen(Seen::Content(content))) => content.bytes.len(),
+            _ => 0,
+        };
+        if self.bytes.len() + content + 4096 > self.bytes.capacity() {
+            // Room for all of it at once: a buffer that grows leaves copies behind.
+            self.send()?;
+            self.bytes.reserve(content + 4096);
+        }
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        // Writing to memory cannot fail.
+        minicbor::encode(reply, &mut *self.bytes).map_err(io::Error::other)?;
+        let len = self.bytes.len() - begin - 4;
+        let len = u32::try_from(len).map_err(io::Error::other)?;
+        self.bytes[begin..begin + 4].copy_from_slice(&len.to_le_bytes());
+        Ok(())
+    }
+
+    fn send_if(&mut self, now: bool) -> io::Result<()> {
+        match now || self.bytes.len() >= TOGETHER_BYTES {
+            true => self.send(),
+            false => Ok(()),
+        }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let sent = self.socket.write_all(&self.bytes);
+        // What lies behind has been erased before.
+        self.bytes.as_mut_slice().zeroize();
+        self.bytes.clear();
+        if self.bytes.capacity() > 256 << 10 {
+            self.bytes.shrink_to(2 * TOGETHER_BYTES);
+        }
+        sent
+    }
 }
 
 /// Erases a buffer, and gives a large one back: erasing goes over all of its capacity each time.

@@ -13,8 +13,8 @@ use crate::sys::fs::{FileStat, FileTime};
 pub use crate::sys::fs::FileKind;
 pub use crate::sys::ids::Ids;
 
-/// The most reads in one message; the parent splits longer lists.
-pub(super) const READS_PER_MESSAGE_MAX: usize = 4096;
+/// The most looks in one message; the parent splits longer lists.
+pub(super) const LOOKS_PER_MESSAGE_MAX: usize = 4096;
 
 /// The most bytes of one request message.
 pub(super) const REQUEST_BYTES_MAX: usize = 72 << 20;
@@ -25,26 +25,71 @@ pub(super) const ANSWER_EXTRA_BYTES_MAX: usize = 1 << 20;
 /// What the child is asked to do, as the parent says it.
 #[derive(Debug, Clone, Copy, Encode)]
 pub(super) enum Ask<'a> {
-    /// Read files; one answer for each, in order.
+    /// Look at files and directories; one answer for each, in order, and each as soon as it is
+    /// known, or several together, which costs less.
     #[n(0)]
-    Read(#[n(0)] &'a [Read]),
+    Look(#[n(0)] &'a [Look], #[n(1)] Sending),
     /// Replace a file.
     #[n(1)]
     Replace(#[n(0)] &'a Replace),
-    /// List a directory.
-    #[n(2)]
-    List(#[n(0)] &'a List),
 }
 
 /// [`Ask`], as the child hears it.
 #[derive(Debug, Clone, PartialEq, Eq, Decode)]
 pub(super) enum Request {
     #[n(0)]
-    Read(#[n(0)] Vec<Read>),
+    Look(#[n(0)] Vec<Look>, #[n(1)] Sending),
     #[n(1)]
     Replace(#[n(0)] Replace),
-    #[n(2)]
+}
+
+/// When answers are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(super) enum Sending {
+    /// Each at once: the first that does not come is the one that hangs.
+    #[n(0)]
+    OneByOne,
+    /// Several at a time.
+    #[n(1)]
+    Together,
+}
+
+/// Something to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Look {
+    /// A file.
+    #[n(0)]
+    Read(#[n(0)] Read),
+    /// A directory.
+    #[n(1)]
     List(#[n(0)] List),
+}
+
+impl Look {
+    /// As whom.
+    pub fn owner(&self) -> &Ids {
+        match self {
+            Self::Read(read) => &read.owner,
+            Self::List(list) => &list.owner,
+        }
+    }
+
+    /// At what.
+    pub fn path(&self) -> &[u8] {
+        match self {
+            Self::Read(read) => &read.path,
+            Self::List(list) => &list.path,
+        }
+    }
+
+    /// The most bytes of what is seen.
+    pub(super) fn bytes_max(&self) -> u64 {
+        match self {
+            Self::Read(read) => read.max_bytes,
+            Self::List(list) => u64::from(list.max_entries).saturating_mul(400),
+        }
+    }
 }
 
 /// Read the file `path` as `owner`.
@@ -111,14 +156,22 @@ pub struct List {
 /// What the child has done.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(super) enum Answer {
-    /// To each [`Read`].
+    /// To each [`Look`].
     #[n(0)]
-    Content(#[n(0)] Content),
+    Seen(#[n(0)] Seen),
     /// To [`Replace`]: the new file.
     #[n(1)]
     Replaced(#[n(0)] FileFacts),
-    /// To [`List`].
-    #[n(2)]
+}
+
+/// What was seen of a [`Look`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Seen {
+    /// Of [`Look::Read`].
+    #[n(0)]
+    Content(#[n(0)] Content),
+    /// Of [`Look::List`].
+    #[n(1)]
     Listing(#[n(0)] Listing),
 }
 

@@ -25,7 +25,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use message::{Content, DirFacts, Entry, FileBytes, FileFacts, FileKind, Ids, Listing};
-pub use message::{LinkTrouble, List, NotOwners, Read, Replace, Step, Why};
+pub use message::{LinkTrouble, List, Look, NotOwners, Read, Replace, Seen, Step, Why};
 pub use parent::{HomeChild, HomeError, PATIENCE, READ_BYTES_MAX};
 
 /// The hidden argument that makes this program the child of a [`HomeChild`].

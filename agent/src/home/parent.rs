@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::CHILD_ARGUMENT;
 use super::message::{
-    ANSWER_EXTRA_BYTES_MAX, Answer, Ask, Content, FileFacts, List, Listing, READS_PER_MESSAGE_MAX,
-    Read, Replace, Reply, Why,
+    ANSWER_EXTRA_BYTES_MAX, Answer, Ask, Content, FileFacts, LOOKS_PER_MESSAGE_MAX, List, Listing,
+    Look, Read, Replace, Reply, Seen, Sending, Why,
 };
 use crate::sys::process::{self, Until};
 
@@ -49,6 +49,8 @@ pub struct HomeChild {
     program: PathBuf,
     root: OwnedFd,
     running: Option<Running>,
+    /// What was asked for ahead of time; its answers are under way.
+    ahead: Vec<Look>,
     left_behind: Vec<Child>,
 }
 
@@ -76,63 +78,81 @@ impl HomeChild {
             program: program.to_path_buf(),
             root,
             running: None,
+            ahead: Vec::new(),
             left_behind: Vec::new(),
         }
     }
 
     /// Reads a file.
     pub fn read(&mut self, read: &Read, patience: Duration) -> Result<Content, HomeError> {
-        let reads = std::slice::from_ref(read);
-        let answer = self.call(Ask::Read(reads), read.max_bytes, patience);
-        answer
-            .and_then(|answer| match answer {
-                Answer::Content(content) => Ok(content),
-                _ => Err(self.not_understood()),
-            })
-            .map_err(|why| error(&read.path, why))
+        let look = Look::Read(read.clone());
+        match self.look(&look, patience)? {
+            Seen::Content(content) => Ok(content),
+            Seen::Listing(_) => Err(error(&read.path, self.not_understood())),
+        }
     }
 
-    /// Reads many files, each with its own deadline, and hands over each result with its place in
-    /// `reads`, in their order.
+    /// Lists a directory.
+    pub fn list(&mut self, list: &List, patience: Duration) -> Result<Listing, HomeError> {
+        let look = Look::List(list.clone());
+        match self.look(&look, patience)? {
+            Seen::Listing(listing) => Ok(listing),
+            Seen::Content(_) => Err(error(&list.path, self.not_understood())),
+        }
+    }
+
+    fn look(&mut self, look: &Look, patience: Duration) -> Result<Seen, HomeError> {
+        let ask = Ask::Look(std::slice::from_ref(look), Sending::OneByOne);
+        let answer = match self.ask(ask, patience) {
+            Ok(()) => self.seen(look, patience),
+            Err(why) => Err(why),
+        };
+        answer.map_err(|why| error(look.path(), why))
+    }
+
+    /// Looks at many files and directories, at each with its own deadline, and hands over each
+    /// result with its place in `looks`, in their order.
     ///
-    /// Once a file of a uid has hung, the other files of that uid are reported as hung, too,
-    /// without another wait: one user costs all others at most one `patience`.
-    pub fn read_many(
+    /// Once something of a uid has hung, what else is to be seen of that uid is reported as hung,
+    /// too, without another wait. So one user costs all others at most one `patience`, and the
+    /// first such user two: only then are answers sent one by one, so that it is known whose hangs.
+    pub fn look_at_many(
         &mut self,
-        reads: &[Read],
+        looks: &[Look],
         patience: Duration,
-        mut each: impl FnMut(usize, Result<Content, HomeError>) -> ControlFlow<()>,
+        mut each: impl FnMut(usize, Result<Seen, HomeError>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut hung = HashSet::new();
+        let mut sending = Sending::Together;
         let mut next = 0;
-        while next < reads.len() {
-            if hung.contains(&reads[next].owner.uid) {
-                each(next, Err(error(&reads[next].path, Why::Hung)))?;
+        while next < looks.len() {
+            if hung.contains(&looks[next].owner().uid) {
+                each(next, Err(error(looks[next].path(), Why::Hung)))?;
                 next += 1;
                 continue;
             }
-            let run = reads[next..]
+            let run = looks[next..]
                 .iter()
-                .take(READS_PER_MESSAGE_MAX)
-                .take_while(|read| !hung.contains(&read.owner.uid))
+                .take(LOOKS_PER_MESSAGE_MAX)
+                .take_while(|look| !hung.contains(&look.owner().uid))
                 .count();
-            let batch = &reads[next..next + run];
-            if let Err(why) = self.ask(Ask::Read(batch), patience) {
-                each(next, Err(error(&batch[0].path, why)))?;
+            let batch = &looks[next..next + run];
+            if let Err(why) = self.begin(batch, sending, patience) {
+                each(next, Err(error(batch[0].path(), why)))?;
                 next += 1;
                 continue;
             }
-            for read in batch {
-                let result = match self.answer(read.max_bytes, patience) {
-                    Ok(Answer::Content(content)) => Ok(content),
-                    Ok(_) => Err(self.not_understood()),
-                    Err(why) => Err(why),
-                };
+            for look in batch {
+                let result = self.seen(look, patience);
                 let lost = self.running.is_none();
-                if result == Err(Why::Hung) {
-                    hung.insert(read.owner.uid);
+                if lost && sending == Sending::Together {
+                    sending = Sending::OneByOne;
+                    break;
                 }
-                let go_on = each(next, result.map_err(|why| error(&read.path, why)));
+                if result == Err(Why::Hung) {
+                    hung.insert(look.owner().uid);
+                }
+                let go_on = each(next, result.map_err(|why| error(look.path(), why)));
                 next += 1;
                 if go_on.is_break() {
                     // Its remaining answers belong to nobody.
@@ -147,31 +167,68 @@ impl HomeChild {
         ControlFlow::Continue(())
     }
 
+    /// Asks for what [`HomeChild::look_at_many`] is about to be asked for, so that the child works
+    /// on it meanwhile. If something else is asked for before, this was in vain.
+    pub fn look_ahead(&mut self, looks: &[Look], patience: Duration) {
+        let batch = &looks[..looks.len().min(LOOKS_PER_MESSAGE_MAX)];
+        let ask = Ask::Look(batch, Sending::Together);
+        // If it fails, the one who comes for the answers finds out.
+        if !batch.is_empty() && self.ask(ask, patience).is_ok() {
+            self.ahead = batch.to_vec();
+        }
+    }
+
+    /// Asks for a batch, unless that was done before.
+    fn begin(&mut self, batch: &[Look], sending: Sending, patience: Duration) -> Result<(), Why> {
+        if !batch.is_empty() && self.ahead == batch {
+            self.ahead.clear();
+            return Ok(());
+        }
+        self.ask(Ask::Look(batch, sending), patience)
+    }
+
+    /// [`HomeChild::look_at_many`] for files.
+    pub fn read_many(
+        &mut self,
+        reads: &[Read],
+        patience: Duration,
+        mut each: impl FnMut(usize, Result<Content, HomeError>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let looks: Vec<Look> = reads.iter().cloned().map(Look::Read).collect();
+        self.look_at_many(&looks, patience, |nth, result| {
+            let result = result.and_then(|seen| match seen {
+                Seen::Content(content) => Ok(content),
+                Seen::Listing(_) => Err(error(&reads[nth].path, mixed_up())),
+            });
+            each(nth, result)
+        })
+    }
+
+    /// The answer to a look.
+    fn seen(&mut self, look: &Look, patience: Duration) -> Result<Seen, Why> {
+        match (self.answer(look.bytes_max(), patience)?, look) {
+            (Answer::Seen(seen @ Seen::Content(_)), Look::Read(_))
+            | (Answer::Seen(seen @ Seen::Listing(_)), Look::List(_)) => Ok(seen),
+            _ => Err(self.not_understood()),
+        }
+    }
+
     /// Replaces a file, durably.
     pub fn replace(
         &mut self,
         replace: &Replace,
         patience: Duration,
     ) -> Result<FileFacts, HomeError> {
-        let answer = self.call(Ask::Replace(replace), 0, patience);
+        let answer = match self.ask(Ask::Replace(replace), patience) {
+            Ok(()) => self.answer(0, patience),
+            Err(why) => Err(why),
+        };
         answer
             .and_then(|answer| match answer {
                 Answer::Replaced(facts) => Ok(facts),
-                _ => Err(self.not_understood()),
+                Answer::Seen(_) => Err(self.not_understood()),
             })
             .map_err(|why| error(&replace.path, why))
-    }
-
-    /// Lists a directory.
-    pub fn list(&mut self, list: &List, patience: Duration) -> Result<Listing, HomeError> {
-        let bytes = u64::from(list.max_entries).saturating_mul(400);
-        let answer = self.call(Ask::List(list), bytes, patience);
-        answer
-            .and_then(|answer| match answer {
-                Answer::Listing(listing) => Ok(listing),
-                _ => Err(self.not_understood()),
-            })
-            .map_err(|why| error(&list.path, why))
     }
 
     /// Lets the child go if nothing was asked of it for `idle`.
@@ -195,17 +252,15 @@ impl HomeChild {
         self.running.as_ref().map(|running| running.child.id())
     }
 
-    fn call(&mut self, ask: Ask<'_>, bytes: u64, patience: Duration) -> Result<Answer, Why> {
-        self.ask(ask, patience)?;
-        self.answer(bytes, patience)
-    }
-
     fn ask(&mut self, ask: Ask<'_>, patience: Duration) -> Result<(), Why> {
         let mut message = Zeroizing::new(vec![0; 4]);
         minicbor::encode(ask, &mut *message).map_err(|e| Why::Child(e.to_string()))?;
         let len = u32::try_from(message.len() - 4).map_err(|e| Why::Child(e.to_string()))?;
         message[..4].copy_from_slice(&len.to_le_bytes());
 
+        if !self.ahead.is_empty() {
+            self.leave_behind(); // its answers belong to nobody
+        }
         let sent = match self.start_if_needed() {
             Ok(running) => running.send(&message, Instant::now() + patience),
             Err(why) => Err(why),
@@ -235,7 +290,7 @@ impl HomeChild {
 
     fn not_understood(&mut self) -> Why {
         self.leave_behind();
-        Why::Child("it answered something that was not asked".into())
+        mixed_up()
     }
 
     fn start_if_needed(&mut self) -> Result<&mut Running, Why> {
@@ -284,6 +339,7 @@ impl HomeChild {
 
     /// Ends the child without waiting for its end: where it hangs, even SIGKILL may take for ever.
     fn leave_behind(&mut self) {
+        self.ahead.clear();
         if let Some(mut running) = self.running.take() {
             // Fails only for a child that has ended already.
             let _ = running.child.kill();
@@ -393,6 +449,10 @@ impl Running {
             Err(error) => Err(Why::Child(error.to_string())),
         }
     }
+}
+
+fn mixed_up() -> Why {
+    Why::Child("it answered something that was not asked".into())
 }
 
 fn error(path: &[u8], why: Why) -> HomeError {

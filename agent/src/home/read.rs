@@ -15,7 +15,10 @@ const TRIES: usize = 4;
 
 /// Reads a file with the rights this process has now.
 pub(super) fn read(walk: &Walk<'_>, request: &Read) -> Result<Content, Why> {
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            walk.forget(); // the directories may have been changed for others, too
+        }
         let place = walk.find(&request.path, request.home.as_deref())?;
         let Some((file, stat)) = open(walk, &place)? else {
             continue;

@@ -5,10 +5,12 @@
 //! descriptor of a directory we came through, so the walk ends where some order of the user's
 //! own renames could have put it, with the user's own rights, and nowhere else.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 
 use super::message::{DirFacts, LinkTrouble, Step, Why};
 use crate::sys::fs::{self, FileKind, FileStat};
@@ -20,6 +22,9 @@ const PATH_BYTES_MAX: usize = 4096;
 /// As many as the kernel follows (path_resolution(7)): what sshd can reach, we can reach.
 const LINKS_MAX: u32 = 40;
 
+/// Directories that one walk leaves open for the next.
+const REMEMBERED_MAX: usize = 16;
+
 /// Whose links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
@@ -30,7 +35,7 @@ pub(super) enum Trust {
 }
 
 /// A walk's beginning.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Walk<'a> {
     /// The root directory; absolute links begin here and `..` ends here, as in chroot(2).
     pub root: BorrowedFd<'a>,
@@ -38,6 +43,9 @@ pub(super) struct Walk<'a> {
     pub trust: Trust,
     /// As whom we walk, for the words of an error.
     pub uid: u32,
+    /// The directories of the walk before: as long as the next one has the same names, it need not
+    /// open them again. They were opened with the same rights, a moment ago.
+    last: RefCell<Vec<Rc<Dir>>>,
 }
 
 /// Where a walk ended: a name in an open directory.
@@ -54,7 +62,7 @@ pub(super) struct Place<'a> {
 struct Way<'a> {
     root: BorrowedFd<'a>,
     root_stat: FileStat,
-    below: Vec<Dir>,
+    below: Vec<Rc<Dir>>,
     links: u32,
     home: Option<Home>,
 }
@@ -140,6 +148,21 @@ impl Place<'_> {
 }
 
 impl<'a> Walk<'a> {
+    /// Walks that begin at `root` as `uid`.
+    pub fn new(root: BorrowedFd<'a>, trust: Trust, uid: u32) -> Self {
+        Self {
+            root,
+            trust,
+            uid,
+            last: RefCell::default(),
+        }
+    }
+
+    /// Forgets the directories of the walk before.
+    pub fn forget(&self) {
+        self.last.borrow_mut().clear();
+    }
+
     /// Finds the file that `path` names. `home` is a path that may lead `path`; if it does, the
     /// place knows which of its directories that is.
     pub fn find(&self, path: &[u8], home: Option<&[u8]>) -> Result<Place<'a>, Why> {
@@ -206,16 +229,38 @@ impl<'a> Walk<'a> {
             b".." => {
                 way.below.pop();
             }
+            _ if self.was_here(way, &name) => {}
             _ => match fs::step_into(way.here(), OsStr::from_bytes(&name)).map_err(errno) {
                 Ok(fd) => {
                     let stat = fs::fstat(&fd).map_err(|e| self.failed(e))?;
-                    way.below.push(Dir { fd, stat, name });
+                    way.below.push(Rc::new(Dir { fd, stat, name }));
+                    if way.links == 0 && way.below.len() <= REMEMBERED_MAX {
+                        self.last.borrow_mut().clone_from(&way.below);
+                    }
                 }
                 Err(Errno::ENOTDIR | Errno::ELOOP) => self.follow(way, &name, ahead)?,
                 Err(errno) => return Err(self.failed(errno)),
             },
         }
         Ok(())
+    }
+
+    /// Goes into a directory that the walk before went into from here, if it has that name.
+    fn was_here(&self, way: &mut Way<'a>, name: &[u8]) -> bool {
+        let last = self.last.borrow();
+        let depth = way.below.len();
+        let same_way = way
+            .below
+            .iter()
+            .zip(last.iter())
+            .all(|(one, other)| Rc::ptr_eq(one, other));
+        match last.get(depth) {
+            Some(dir) if way.links == 0 && same_way && dir.name == name => {
+                way.below.push(Rc::clone(dir));
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Puts what a link says ahead, if it may be followed.

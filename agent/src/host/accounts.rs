@@ -1,6 +1,7 @@
 //! All accounts of a host, from its files together.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -23,6 +24,8 @@ pub struct Accounts {
     passwd: Passwd,
     shadow: Result<Shadow, ReadError>,
     group: Result<Group, ReadError>,
+    /// The uids that stand in more than one line, found when they are asked for.
+    shared_uids: OnceCell<HashSet<u32>>,
 }
 
 /// What could not be known about the accounts.
@@ -83,6 +86,7 @@ impl Accounts {
             passwd: Passwd::parse(read(AccountFile::Passwd)?),
             shadow: read(AccountFile::Shadow).map(Shadow::parse),
             group: read(AccountFile::Group).map(Group::parse),
+            shared_uids: OnceCell::new(),
         })
     }
 
@@ -97,6 +101,35 @@ impl Accounts {
     pub fn by_uid(&self, uid: u32) -> Vec<Account> {
         let entries = self.passwd.of_uid(uid);
         entries.filter_map(|entry| self.scan_for(&entry)).collect()
+    }
+
+    /// Whether more than one line of passwd(5) has the uid.
+    pub fn is_shared(&self, uid: u32) -> bool {
+        let shared = self.shared_uids.get_or_init(|| {
+            let mut seen = HashSet::new();
+            let uids = self.passwd.entries().map(|entry| entry.uid);
+            uids.filter(|uid| !seen.insert(*uid)).collect()
+        });
+        shared.contains(&uid)
+    }
+
+    /// The first account of a uid, as getpwuid(3) takes it, for an account that has it.
+    pub fn first_of_its_uid(&self, account: &Account) -> Account {
+        let all = match self.is_shared(account.uid) {
+            true => self.by_uid(account.uid),
+            false => Vec::new(),
+        };
+        all.into_iter().next().unwrap_or_else(|| account.clone())
+    }
+
+    /// The accounts that have the uid of this one, but another name.
+    pub fn twins(&self, account: &Account) -> Vec<Account> {
+        if !self.is_shared(account.uid) {
+            return Vec::new();
+        }
+        let mut all = self.by_uid(account.uid);
+        all.retain(|twin| twin.name != account.name);
+        all
     }
 
     /// Every account, in the order of passwd(5), names that come twice twice.
@@ -281,6 +314,7 @@ mod tests {
             group: group
                 .map(|text| Group::parse(text.into()))
                 .ok_or_else(|| missing(AccountFile::Group)),
+            shared_uids: OnceCell::new(),
         }
     }
 
@@ -350,6 +384,11 @@ mod tests {
             ]
         );
         assert!(accounts.by_name(&"nobody".parse().unwrap()).is_none());
+        let toor = accounts.by_name(&"toor".parse().unwrap()).unwrap();
+        assert_eq!(accounts.first_of_its_uid(&toor).name.as_str(), "root");
+        assert_eq!(accounts.twins(&toor)[0].name.as_str(), "root");
+        assert_eq!(accounts.first_of_its_uid(&ghost), ghost);
+        assert!(accounts.twins(&ghost).is_empty());
     }
 
     #[test]

@@ -89,6 +89,8 @@ impl From<HomeError> for ChangeError {
 pub struct Host {
     root: Rc<HostRoot>,
     homes: HomeChild,
+    /// Another, which reads ahead in a pass over many accounts.
+    ahead: HomeChild,
     remembered: Remembered,
     ender: Option<Ender>,
     /// What the order at hand has frozen, until it ends it.
@@ -99,10 +101,12 @@ impl Host {
     /// Opens a host.
     pub fn new(root: Rc<HostRoot>) -> Result<Self, HostError> {
         let homes = HomeChild::new(root.dir_fd().try_clone_to_owned()?);
+        let ahead = HomeChild::new(root.dir_fd().try_clone_to_owned()?);
         let ender = root.is_live().then(Ender::new).transpose()?;
         Ok(Self {
             root,
             homes,
+            ahead,
             remembered: Remembered::default(),
             ender,
             frozen: RefCell::new(None),
@@ -128,7 +132,7 @@ impl Host {
     pub fn read(&mut self) -> Result<Reading<'_>, HostError> {
         Reading::take(
             Rc::clone(&self.root),
-            &mut self.homes,
+            [&mut self.homes, &mut self.ahead],
             &mut self.remembered,
             self.ender.as_ref(),
         )
@@ -260,6 +264,7 @@ impl Host {
     /// Lets go what has not been needed for a while.
     pub fn tidy(&mut self) {
         self.homes.retire_if_idle(CHILD_IDLE);
+        self.ahead.retire_if_idle(CHILD_IDLE);
     }
 
     /// The kernel's boot id; empty where the host is not booted.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::home::{
-    Content, DirFacts, FileKind, HomeChild, HomeError, Ids, LinkTrouble, List, Listing, Read, Why,
+    Content, DirFacts, Entry, FileKind, HomeChild, HomeError, Ids, LinkTrouble, List, Listing,
+    Look, Read, Seen, Why,
 };
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
@@ -28,20 +29,74 @@ type Known = Result<Option<Rc<Content>>, HomeError>;
 /// Users' files, as their owners see them.
 pub struct UserFiles<'h> {
     homes: &'h mut HomeChild,
+    /// Reads ahead in a pass over many accounts.
+    ahead: &'h mut HomeChild,
     root: Rc<HostRoot>,
     accounts: Rc<Accounts>,
-    known: BTreeMap<(Vec<u8>, u32), Known>,
+    known: BTreeMap<Key, Known>,
+    listed: BTreeMap<Key, Result<Listing, HomeError>>,
 }
+
+/// A path, and as whom it was looked at.
+type Key = (Vec<u8>, u32);
+
+/// Something of a user's home that will be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Soon {
+    /// A file, of which [`UserFiles::content`] will be asked.
+    File(Vec<u8>),
+    /// A directory, of which [`UserFiles::list`] will be asked with so many names.
+    Names(Vec<u8>, u32),
+}
+
+/// What is kept of that; the rest is read again when it is asked for.
+const PREPARED_BYTES_MAX: usize = 8 << 20;
 
 impl<'h> UserFiles<'h> {
     /// Nothing is read yet.
-    pub fn new(homes: &'h mut HomeChild, root: Rc<HostRoot>, accounts: Rc<Accounts>) -> Self {
+    pub fn new(
+        homes: &'h mut HomeChild,
+        ahead: &'h mut HomeChild,
+        root: Rc<HostRoot>,
+        accounts: Rc<Accounts>,
+    ) -> Self {
         Self {
             homes,
+            ahead,
             root,
             accounts,
             known: BTreeMap::new(),
+            listed: BTreeMap::new(),
         }
+    }
+
+    /// How to look at what will be asked for and is not known yet.
+    pub fn looks<'a>(&self, soon: impl IntoIterator<Item = (&'a Account, Soon)>) -> Vec<Look> {
+        let looks = soon.into_iter().map(|(account, soon)| match soon {
+            Soon::File(path) => Look::Read(read_as(account, &path)),
+            Soon::Names(path, max_entries) => Look::List(list_as(account, path, max_entries)),
+        });
+        looks
+            .filter(|look| !self.known.contains_key(&key_of(look)))
+            .collect()
+    }
+
+    /// Looks at all of it, in few messages to the child instead of one for each.
+    pub fn prepare(&mut self, looks: &[Look]) {
+        look_at(self.homes, looks, &mut self.known, &mut self.listed);
+    }
+
+    /// Begins what [`UserFiles::prepare_next`] ends; meanwhile, something else can be done.
+    pub fn begin_next(&mut self, looks: &[Look]) {
+        self.ahead.look_ahead(looks, PATIENCE);
+    }
+
+    /// [`UserFiles::prepare`] in a pass over many accounts. What was kept before is forgotten: the
+    /// files of each are needed only once.
+    pub fn prepare_next(&mut self, looks: &[Look]) {
+        self.known.clear();
+        self.listed.clear();
+        look_at(self.ahead, looks, &mut self.known, &mut self.listed);
     }
 
     /// A file as the account would read it; `None` when there is none.
@@ -60,22 +115,13 @@ impl<'h> UserFiles<'h> {
         content
     }
 
-    /// Reads files that will be asked for, in few messages to the child instead of one for each.
+    /// Reads files of an account that will be asked for.
     pub fn fetch(&mut self, account: &Account, paths: &[&[u8]]) {
-        let key = |path: &[u8]| (path.to_vec(), account.uid);
-        let unknown = paths
+        let soon = paths
             .iter()
-            .filter(|path| !self.known.contains_key(&key(path)));
-        let reads: Vec<Read> = unknown.map(|path| read_as(account, path)).collect();
-        if reads.len() < 2 {
-            return; // reading it when it is asked for costs the same
-        }
-        let known = &mut self.known;
-        let _ = self.homes.read_many(&reads, PATIENCE, |nth, result| {
-            let result = result.map(Rc::new);
-            known.insert(key(&reads[nth].path), missing_is_none(result));
-            ControlFlow::Continue(())
-        });
+            .map(|path| (account, Soon::File(path.to_vec())));
+        let looks = self.looks(soon);
+        self.prepare(&looks);
     }
 
     /// Reads many files of many accounts, keeps none of them, and hands over each that is there,
@@ -201,20 +247,56 @@ impl UserFiles<'_> {
         self.homes.read(&read, PATIENCE)
     }
 
-    /// A directory as the account would list it.
+    /// A directory as the account would list it, not kept.
     pub fn list(
         &mut self,
         account: &Account,
         path: &[u8],
         max_entries: u32,
     ) -> Result<Listing, HomeError> {
-        let list = List {
-            owner: ids(account),
-            path: path.to_vec(),
-            max_entries,
-        };
+        if let Some(listed) = self.listed.remove(&(path.to_vec(), account.uid)) {
+            return listed;
+        }
+        let list = list_as(account, path.to_vec(), max_entries);
         self.homes.list(&list, PATIENCE)
     }
+}
+
+fn look_at(
+    homes: &mut HomeChild,
+    looks: &[Look],
+    known: &mut BTreeMap<Key, Known>,
+    listed: &mut BTreeMap<Key, Result<Listing, HomeError>>,
+) {
+    let mut bytes = 0;
+    let _ = homes.look_at_many(looks, PATIENCE, |nth, result| {
+        let key = key_of(&looks[nth]);
+        bytes += match &result {
+            Ok(Seen::Content(content)) => content.bytes.len(),
+            Ok(Seen::Listing(listing)) => listing.entries.len() * size_of::<Entry>(),
+            Err(_) => 0,
+        };
+        match (result, &looks[nth]) {
+            (Ok(_), _) if bytes > PREPARED_BYTES_MAX => {}
+            (Ok(Seen::Content(content)), _) => {
+                known.insert(key, Ok(Some(Rc::new(content))));
+            }
+            (Ok(Seen::Listing(listing)), _) => {
+                listed.insert(key, Ok(listing));
+            }
+            (Err(error), Look::Read(_)) => {
+                known.insert(key, missing_is_none(Err(error)));
+            }
+            (Err(error), Look::List(_)) => {
+                listed.insert(key, Err(error));
+            }
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+fn key_of(look: &Look) -> Key {
+    (look.path().to_vec(), look.owner().uid)
 }
 
 /// What sshd, which reads as the account too, makes of it.
@@ -236,6 +318,14 @@ fn read_as(account: &Account, path: &[u8]) -> Read {
         path: path.to_vec(),
         home: Some(account.home.clone()),
         max_bytes: KEY_FILE_BYTES_MAX,
+    }
+}
+
+fn list_as(account: &Account, path: Vec<u8>, max_entries: u32) -> List {
+    List {
+        owner: ids(account),
+        path,
+        max_entries,
     }
 }
 

@@ -36,10 +36,9 @@ impl Host {
         if let (Some(name), true) = (account, accounts.is_empty()) {
             return Err(EngineError::NoAccount(name.clone()));
         }
-        Ok(accounts
-            .iter()
-            .flat_map(|account| reading.paths(account))
-            .collect())
+        let mut all = Vec::new();
+        reading.paths_of_each(&accounts, |_, paths| all.extend(paths));
+        Ok(all)
     }
 
     /// The accounts, each with how many ways in are open.
@@ -47,8 +46,7 @@ impl Host {
         let mut reading = self.read()?;
         let accounts: Vec<Account> = reading.accounts.iter().collect();
         let mut rows = Vec::with_capacity(accounts.len());
-        for account in &accounts {
-            let paths = reading.paths(account);
+        reading.paths_of_each(&accounts, |account, paths| {
             let count = |state| paths.iter().filter(|path| path.state == state).count();
             let keys = paths
                 .iter()
@@ -64,7 +62,7 @@ impl Host {
                 "open": count(PathState::Open),
                 "unknown": count(PathState::Unknown),
             }));
-        }
+        });
         Ok(rows.into())
     }
 

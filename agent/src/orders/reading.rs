@@ -5,7 +5,7 @@
 //! is the same state of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::path::{AccessPath, Mechanism};
 
 use crate::escalation::sudo::{Dialects, HostSudo};
-use crate::home::HomeChild;
+use crate::home::{HomeChild, Look};
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
@@ -23,7 +23,7 @@ use crate::host::shadow::Shadow;
 use crate::orders::acting::{self, Acting};
 use crate::orders::host::{HostError, closing_in_passwd, closing_in_shadow};
 use crate::orders::kept::KeptFields;
-use crate::orders::key_files::UserFiles;
+use crate::orders::key_files::{Soon, UserFiles};
 use crate::orders::plan::KeyFileSeen;
 use crate::orders::sshds::{self, Releases};
 use crate::paths::facts::{Facts, Shell, Sshd};
@@ -52,6 +52,8 @@ pub struct Reading<'h> {
     people: LoginDefs,
     files: UserFiles<'h>,
     remembered: &'h mut Remembered,
+    /// What the paths of login shells lead to.
+    shells: BTreeMap<Vec<u8>, Shell>,
     /// Read when it is asked for first.
     acting: Option<Rc<Acting>>,
     with_key: BTreeMap<Wanted, Rc<WithKey>>,
@@ -88,20 +90,22 @@ impl<'h> Reading<'h> {
     /// Reads what every order needs; key files are read when they are asked for.
     pub fn take(
         root: Rc<HostRoot>,
-        homes: &'h mut HomeChild,
+        homes: [&'h mut HomeChild; 2],
         remembered: &'h mut Remembered,
         ender: Option<&'h Ender>,
     ) -> Result<Self, HostError> {
+        let [homes, ahead] = homes;
         let accounts = Rc::new(Accounts::load(&root)?);
         let moment = ender.map(Ender::moment).transpose()?;
         Ok(Self {
             sshds: sshds::find(&root, &mut remembered.sshd, moment.as_ref())?,
             people: LoginDefs::read(&root)?,
-            files: UserFiles::new(homes, Rc::clone(&root), Rc::clone(&accounts)),
+            files: UserFiles::new(homes, ahead, Rc::clone(&root), Rc::clone(&accounts)),
             accounts,
             root,
             moment,
             remembered,
+            shells: BTreeMap::new(),
             acting: None,
             with_key: BTreeMap::new(),
             keys_expected: BTreeSet::new(),
@@ -295,6 +299,49 @@ impl<'h> Reading<'h> {
 
     /// Every way in of an account: what the evaluator says, and what is open already.
     pub fn paths(&mut self, account: &Account) -> Vec<AccessPath> {
+        let acting = self.read_acting();
+        let looks = self.looks(std::slice::from_ref(account), &acting);
+        self.files.prepare(&looks);
+        self.judge(account)
+    }
+
+    /// [`Reading::paths`] of many accounts, their files read in few messages and not kept: while
+    /// some are judged, those of the next are read.
+    pub fn paths_of_each(
+        &mut self,
+        accounts: &[Account],
+        mut each: impl FnMut(&Account, Vec<AccessPath>),
+    ) {
+        let acting = self.read_acting();
+        let mut parts = accounts.chunks(ACCOUNTS_AT_ONCE);
+        let mut next = parts.next().unwrap_or_default();
+        let mut looks = self.looks(next, &acting);
+        while !next.is_empty() {
+            let these = next;
+            self.files.prepare_next(&looks);
+            next = parts.next().unwrap_or_default();
+            looks = self.looks(next, &acting);
+            self.files.begin_next(&looks);
+            for account in these {
+                each(account, self.judge(account));
+            }
+        }
+    }
+
+    /// How to look at what [`Reading::judge`] will ask for.
+    fn looks(&self, accounts: &[Account], acting: &Acting) -> Vec<Look> {
+        let of_each = accounts.iter().flat_map(|account| {
+            let (files, _) = self.key_files_in_force(account);
+            let path = |file: KeyFileRef| file.path.into_os_string().into_vec();
+            let files = files.into_iter().map(move |file| Soon::File(path(file)));
+            let listed = acting.looked_at(account).into_iter();
+            let listed = listed.map(|(path, most)| Soon::Names(path, most));
+            files.chain(listed).map(move |soon| (account, soon))
+        });
+        self.files.looks(of_each)
+    }
+
+    fn judge(&mut self, account: &Account) -> Vec<AccessPath> {
         let mut found = self.ways_in(account, None);
         found.extend(self.acting(account));
         found.extend(self.open_now(account));
@@ -313,27 +360,11 @@ impl<'h> Reading<'h> {
 
     /// Who acts as the account without logging in, and what it is by other means than its rules.
     fn acting(&mut self, account: &Account) -> Vec<AccessPath> {
-        let acting = match &self.acting {
-            Some(acting) => Rc::clone(acting),
-            None => {
-                let (root, accounts) = (&self.root, &self.accounts);
-                let acting = Acting::read(
-                    root,
-                    &mut self.remembered.acting,
-                    accounts,
-                    &mut self.files,
-                    now(),
-                );
-                let acting = Rc::new(acting);
-                self.acting = Some(Rc::clone(&acting));
-                acting
-            }
-        };
+        let acting = self.read_acting();
         let today = now().div_euclid(86_400);
         let (accounts, root) = (Rc::clone(&self.accounts), Rc::clone(&self.root));
         let mut found = acting.paths(account, &root, &accounts, &mut self.files, today);
-        let mut twins = self.accounts.by_uid(account.uid);
-        twins.retain(|twin| twin.name != account.name);
+        let mut twins = accounts.twins(account);
         twins.truncate(TWINS_MAX);
         let twins: Vec<Twin> = twins
             .into_iter()
@@ -346,6 +377,17 @@ impl<'h> Reading<'h> {
         found
     }
 
+    fn read_acting(&mut self) -> Rc<Acting> {
+        if let Some(acting) = &self.acting {
+            return Rc::clone(acting);
+        }
+        let (root, accounts) = (&self.root, &self.accounts);
+        let memory = &mut self.remembered.acting;
+        let acting = Rc::new(Acting::read(root, memory, accounts, &mut self.files, now()));
+        self.acting = Some(Rc::clone(&acting));
+        acting
+    }
+
     /// What the evaluator says, of one connection or of every one there could be.
     pub fn ways_in(
         &mut self,
@@ -353,15 +395,29 @@ impl<'h> Reading<'h> {
         connection: Option<Connection>,
     ) -> Vec<AccessPath> {
         let now = now();
+        let shell = self.shell(account);
         let facts = Facts {
             sshds: &self.sshds,
-            shell: shell(&self.root, account),
+            shell,
             now,
             // The zone of a host that is not booted is not this machine's.
             utc_offset: self.moment.as_ref().and_then(|_| zone::utc_offset(now)),
             connection,
         };
         paths::evaluate(account, &facts, &mut self.files)
+    }
+
+    fn shell(&mut self, account: &Account) -> Shell {
+        let path: &[u8] = match account.shell.as_slice() {
+            b"" => b"/bin/sh",
+            path => path,
+        };
+        if let Some(shell) = self.shells.get(path) {
+            return shell.clone();
+        }
+        let shell = shell(&self.root, path);
+        self.shells.insert(path.to_vec(), shell.clone());
+        shell
     }
 
     /// The account's sessions and processes.
@@ -391,7 +447,7 @@ impl<'h> Reading<'h> {
     /// Whose processes an order about this account means. A uid that several accounts share, or
     /// that belongs to the system, is never taken whole: services run as it.
     fn subject(&self, account: &Account) -> Subject {
-        let shared = self.accounts.by_uid(account.uid).len() > 1;
+        let shared = self.accounts.is_shared(account.uid);
         Subject {
             name: account.name.clone(),
             uid: account.uid,
@@ -411,11 +467,7 @@ fn now() -> i64 {
     i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX)
 }
 
-fn shell(root: &HostRoot, account: &Account) -> Shell {
-    let path: &[u8] = match account.shell.as_slice() {
-        b"" => b"/bin/sh",
-        path => path,
-    };
+fn shell(root: &HostRoot, path: &[u8]) -> Shell {
     match root.stat(Path::new(std::ffi::OsStr::from_bytes(path))) {
         Ok(found) if found.stat.kind != FileKind::Regular || found.stat.mode & 0o111 == 0 => {
             Shell::NotExecutable

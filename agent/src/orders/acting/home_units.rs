@@ -50,7 +50,7 @@ pub fn read(
     for directory in unit_path::USER {
         match directory {
             UserDirectory::Home(path) => {
-                directories.extend(home.directory(&home.at_home(path)));
+                directories.extend(home.directory(&at_home(account, path)));
             }
             UserDirectory::Runtime(path) if has_runtime => {
                 directories.extend(home.directory(&home.runtime(path)));
@@ -83,6 +83,27 @@ pub fn read(
     }
 }
 
+/// The directories that are listed in every home, and up to how many names of each.
+pub fn looked_at(account: &Account) -> Vec<(Vec<u8>, u32)> {
+    let mut above = Vec::new();
+    for directory in unit_path::USER {
+        let UserDirectory::Home(path) = directory else {
+            continue;
+        };
+        let path = at_home(account, path);
+        let slash = memchr::memrchr(b'/', &path).unwrap_or(0);
+        let directory = (path[..slash].to_vec(), NAMES_MAX);
+        if !above.contains(&directory) {
+            above.push(directory);
+        }
+    }
+    above
+}
+
+fn at_home(account: &Account, path: &str) -> Vec<u8> {
+    [account.home.as_slice(), b"/", path.as_bytes()].concat()
+}
+
 struct Home<'a, 'h> {
     account: &'a Account,
     files: &'a mut UserFiles<'h>,
@@ -95,10 +116,6 @@ struct Home<'a, 'h> {
 }
 
 impl Home<'_, '_> {
-    fn at_home(&self, path: &str) -> Vec<u8> {
-        [self.account.home.as_slice(), b"/", path.as_bytes()].concat()
-    }
-
     fn runtime(&self, path: &str) -> Vec<u8> {
         format!("/run/user/{}/{path}", self.account.uid).into_bytes()
     }

@@ -95,6 +95,15 @@ impl Acting {
         }
     }
 
+    /// The directories of an account that are looked at for its paths, and up to how many names of
+    /// each.
+    pub fn looked_at(&self, account: &Account) -> Vec<(Vec<u8>, u32)> {
+        match self.units.has_systemd {
+            true => home_units::looked_at(account),
+            false => Vec::new(),
+        }
+    }
+
     /// The paths of one account that it tells of.
     pub fn paths(
         &self,
@@ -107,9 +116,8 @@ impl Acting {
         let mut paths = Vec::new();
         let own = self.cron.of(account, root);
         cron_jobs::add(account, &self.cron.facts, &own, today, &mut paths);
-        let of_uid = accounts.by_uid(account.uid);
-        let asked_as = of_uid.first().unwrap_or(account);
-        at_jobs::add(account, asked_as, &self.at, today, &mut paths);
+        let asked_as = accounts.first_of_its_uid(account);
+        at_jobs::add(account, &asked_as, &self.at, today, &mut paths);
         units::add_system(account, &self.units.facts, today, &mut paths);
         if self.units.has_systemd {
             let own = home_units::read(account, root, &self.units, files);

@@ -48,11 +48,18 @@ impl Files {
     fn told(&self, memory: &mut Memory, mechanism: Mechanism) -> Vec<String> {
         let root = Rc::new(HostRoot::at(&self.0).unwrap());
         let accounts = Rc::new(Accounts::load(&root).unwrap());
-        let mut homes = HomeChild::with_program(
-            root.dir_fd().try_clone_to_owned().unwrap(),
-            Path::new("/bin/false"),
+        let child = || {
+            let dir = root.dir_fd().try_clone_to_owned().unwrap();
+            HomeChild::with_program(dir, Path::new("/bin/false"))
+        };
+        let (mut homes, mut ahead) = (child(), child());
+        let (root, accounts) = (Rc::clone(&root), Rc::clone(&accounts));
+        let mut files = UserFiles::new(
+            &mut homes,
+            &mut ahead,
+            Rc::clone(&root),
+            Rc::clone(&accounts),
         );
-        let mut files = UserFiles::new(&mut homes, Rc::clone(&root), Rc::clone(&accounts));
         let acting = Acting::read(&root, memory, &accounts, &mut files, NOW);
         let alice = accounts.by_name(&"alice".parse().unwrap()).unwrap();
         let paths = acting.paths(&alice, &root, &accounts, &mut files, 20_100);
