@@ -36,7 +36,7 @@ mod slot;
 
 pub use account::Account;
 pub use canaries::{Canaries, letters, random};
-pub use command::{Ran, run, wait_for};
+pub use command::{Ran, run, run_with, wait_for};
 pub use control::{ControlPlane, Request};
 pub use forge::Forger;
 pub use host::{Builder, Host, Release, Storage};

@@ -29,6 +29,30 @@ pub fn judge(report: &Value) -> Value {
             rss,
         ));
     }
+    let survey = |size, path: &str| number(&format!("/survey/accounts_{size}/{path}"));
+    let times =
+        |agent: Option<f64>, other: Option<f64>| agent.zip(other).map(|(ms, other)| ms / other);
+    aims.push(aim(
+        "survey of 10000 accounts, median, as a multiple of only reading",
+        2.0,
+        times(
+            survey(10_000, "agent_ms/p50"),
+            survey(10_000, "reading_loop_ms/p50"),
+        ),
+    ));
+    aims.push(aim(
+        "survey of 10000 accounts, peak RSS, MB",
+        48.0,
+        survey(10_000, "agent_peak_rss_kb").map(|kb| kb / 1e3 * 1.024),
+    ));
+    aims.push(aim(
+        "survey of 10000 accounts, median, as a multiple of that of 1000",
+        12.0,
+        times(
+            survey(10_000, "agent_ms/p50"),
+            survey(1_000, "agent_ms/p50"),
+        ),
+    ));
     let per_agent = number("/control_plane/rss_bytes_per_agent").map(|bytes| bytes / 1e3);
     aims.push(aim(
         "control plane: RSS per connected agent, kB",

@@ -2,7 +2,7 @@
 //! it could cost.
 //!
 //! One JSON object on standard output, progress on standard error. An argument, if given, is the
-//! number of orders of each kind instead of 200: for a quick look.
+//! number of orders of each kind instead of 200: for a quick look; or `survey`, for the survey alone.
 
 mod agents;
 mod aims;
@@ -13,6 +13,7 @@ mod machine;
 mod orders;
 mod people;
 mod shell;
+mod survey;
 
 use figures::Figures;
 use floor::Floor;
@@ -32,14 +33,15 @@ const FEWER: usize = 50;
 const IDLE: Duration = Duration::from_secs(60);
 
 fn main() {
-    let orders = std::env::args()
-        .nth(1)
-        .map_or(ORDERS, |text| match text.parse() {
-            Ok(orders) => orders,
-            Err(_) => panic!("{text} is not a number of orders"),
-        });
     let begin = Instant::now();
-    let mut report = measure(orders);
+    let mut report = match std::env::args().nth(1).as_deref() {
+        None => measure(ORDERS),
+        Some("survey") => json!({ "survey": survey::measure() }),
+        Some(text) => match text.parse() {
+            Ok(orders) => measure(orders),
+            Err(_) => panic!("{text} is not a number of orders"),
+        },
+    };
     report["seconds"] = json!(begin.elapsed().as_secs());
     println!("{report:#}");
 }
@@ -61,6 +63,7 @@ fn measure(orders: usize) -> Value {
         report[name] = bench.into_report(idle);
     }
     drop(control);
+    report["survey"] = survey::measure();
     say("many idle agents at one control plane");
     report["control_plane"] = agents::cost();
     report["aims"] = aims::judge(&report);

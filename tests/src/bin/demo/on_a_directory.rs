@@ -77,25 +77,25 @@ impl Root {
             (
                 "etc/passwd",
                 format!(
-                    "root:x:0:0:root:/root:/bin/bash\nalice:x:{uid}:{gid}:Alice:/home/alice:/bin/bash\nbob:x:4002:4002:Bob:/home/bob:/bin/bash\n"
+                    "root:x:0:0:root:/root:/bin/bash\nalice:x:{uid}:{gid}:Alice:/home/alice:/bin/bash\nbob:x:4002:4002:Bob:/home/bob:/bin/bash\nrescind-link:x:990:990::/nonexistent:/usr/sbin/nologin\n"
                 ),
                 0o644,
             ),
             (
                 "etc/group",
-                format!("root:x:0:\nalice:x:{gid}:\nbob:x:4002:\n"),
+                format!("root:x:0:\nalice:x:{gid}:\nbob:x:4002:\nrescind-link:x:990:\n"),
                 0o644,
             ),
             (
                 "etc/shadow",
                 format!(
-                    "root:{hash}:19000:0:99999:7:::\nalice:{hash}:19000:0:99999:7:::\nbob:{hash}:19000:0:99999:7:::\n"
+                    "root:{hash}:19000:0:99999:7:::\nalice:{hash}:19000:0:99999:7:::\nbob:{hash}:19000:0:99999:7:::\nrescind-link:!:19000::::::\n"
                 ),
                 0o640,
             ),
             (
                 "etc/gshadow",
-                "root:*::\nalice:!::\nbob:!::\n".to_owned(),
+                "root:*::\nalice:!::\nbob:!::\nrescind-link:!::\n".to_owned(),
                 0o640,
             ),
             ("etc/shells", "/bin/sh\n/bin/bash\n".to_owned(), 0o644),
