@@ -38,6 +38,7 @@ lint: tools
 
 roots: tools
 	tests/setup/build-roots.sh
+	tests/setup/fetch-debs.sh
 
 tools:
 	tests/setup/install-tools.sh

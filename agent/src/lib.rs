@@ -2,7 +2,7 @@
 //! to see what is really true, keeps the proof, and holds revoked access closed.
 //!
 //! Imports go one way: `cli`, `daemon`, `orders` and `link` (which never know each other, they meet
-//! in `daemon`), `escalation` and `paths`, `sshd` and `sudoers`, `home`, `processes` and `store`,
+//! in `daemon`), `escalation`, `paths`, `rights`, `sshd` and `sudoers`, `pam` and `deferred`, `home`, `processes` and `store`,
 //! `host`, `config`, `sys`.
 
 /// The command line.
@@ -29,6 +29,8 @@ pub mod pam;
 pub mod paths;
 /// Processes and login sessions: seen, frozen, ended.
 pub mod processes;
+/// What rules of the host let an account do as another: sudo, doas, polkit, groups, su; pure.
+pub mod rights;
 /// What is held on the host rather than accepted: private keys, tokens, passwords in files.
 pub mod secrets;
 /// What sshd(8) reads: sshd_config(5) and authorized_keys, pure.

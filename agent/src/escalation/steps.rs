@@ -6,11 +6,13 @@ use rescind_protocol::path::Source;
 /// One account becomes another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Whom it becomes; root's own name for root.
+    /// Whom it becomes; root's own name for root, its own where it only enters a group.
     pub to: AccountName,
+    /// The group it enters by it.
+    pub enters: Option<Vec<u8>>,
     /// By what means.
     pub means: Means,
-    /// In a sentence that goes on after the account's name: `may run any command as root, …`.
+    /// What it is that can be done, for people.
     pub reason: String,
     /// Where that is configured.
     pub source: Option<Source>,
@@ -25,8 +27,14 @@ pub enum Means {
     SharedUid,
     /// A rule of sudoers(5).
     Sudo,
+    /// A rule of doas.conf(5).
+    Doas,
+    /// A rule of polkit(8).
+    Polkit,
     /// Membership in a group.
     Group,
+    /// The password of a group, or being its administrator.
+    GroupPassword,
     /// su(1).
     Su,
 }
@@ -37,7 +45,10 @@ impl Means {
         match self {
             Self::SharedUid => "shared_uid",
             Self::Sudo => "sudo",
+            Self::Doas => "doas",
+            Self::Polkit => "polkit",
             Self::Group => "group",
+            Self::GroupPassword => "group_password",
             Self::Su => "su",
         }
     }
@@ -48,7 +59,7 @@ impl Means {
 pub enum Sure {
     /// It can.
     Yes,
-    /// By those who know how: the command allowed is not everything, but leads to it.
+    /// By those who know how: what is allowed is not everything, but leads to it.
     Likely,
     /// By those who know a password.
     WithPassword,

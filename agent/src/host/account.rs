@@ -68,3 +68,15 @@ pub enum PasswordState {
     /// passwd(5) says `x` and `/etc/shadow` could not be read: anything above may be true.
     Unknown,
 }
+
+/// Whether a login shell of this name is one that only refuses: nologin(8), false(1) and the like.
+pub fn shell_refuses(shell: &[u8]) -> bool {
+    let name = shell
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    matches!(
+        name,
+        b"nologin" | b"false" | b"true" | b"sync" | b"halt" | b"shutdown"
+    )
+}

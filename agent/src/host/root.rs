@@ -312,7 +312,7 @@ impl HostRoot {
 
     /// Whose word about names is taken: root's, and for a process that is not root (a look at a
     /// directory of its own, as in tests) that of the root directory's owner.
-    pub(super) fn trusts(&self, uid: u32) -> bool {
+    pub fn trusts(&self, uid: u32) -> bool {
         uid == 0 || Some(uid) == self.also_trusted
     }
 }

@@ -7,6 +7,8 @@
 pub mod accept;
 /// Who acts as whom without logging in, and who is root by other means.
 mod acting;
+/// Who can become whom.
+mod becoming;
 /// How an order ends; where the proof is that `verified` needs.
 pub mod conclude;
 /// Asking the host's own deciders.

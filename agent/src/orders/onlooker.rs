@@ -7,14 +7,12 @@ use rescind_protocol::name::AccountName;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 use serde_json::{Value, json};
 
-use crate::escalation::explain::{Ways, explain};
-use crate::escalation::su::SuRules;
 use crate::host::account::{Account, PasswordState};
 use crate::host::root::HostRoot;
 use crate::orders::EngineError;
+use crate::orders::becoming;
 use crate::orders::host::{Host, HostError};
 use crate::sshd::printable::printable;
-use crate::store::{Clock, HostClock};
 
 impl Host {
     /// The host below `root`: `/`, or a directory that is not booted.
@@ -68,20 +66,10 @@ impl Host {
 
     /// Why an account can become root, step by step.
     pub fn explain(&mut self, name: &AccountName) -> Result<Value, EngineError> {
-        let now = i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX);
         let mut reading = self.read()?;
-        let sudo = reading.sudo(now)?;
-        let accounts = Rc::clone(&reading.accounts);
-        let account = accounts
-            .by_name(name)
-            .ok_or_else(|| EngineError::NoAccount(name.clone()))?;
-        let ways = Ways {
-            accounts: &accounts,
-            sudo: &sudo,
-            su: &SuRules::read(reading.root()).map_err(HostError::from)?,
-            today: now / 86_400,
-        };
-        Ok(explain(&account, &ways).to_json())
+        let account = reading.accounts.by_name(name);
+        let account = account.ok_or_else(|| EngineError::NoAccount(name.clone()))?;
+        Ok(becoming::explain(&mut reading, &account).to_json())
     }
 }
 

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use rescind_protocol::name::{AccountName, KeyFingerprint, UnixMillis};
 use rescind_protocol::order::Action;
-use rescind_protocol::path::{Mechanism, PathState};
+use rescind_protocol::path::{Mechanism, PathState, Source};
 
-use crate::escalation::steps::{Step, Sure};
-use crate::escalation::sudo::HostSudo;
-use crate::host::account::Account;
+use crate::host::account::{Account, PasswordState};
 use crate::orders::Engine;
 use crate::orders::guards::{Reach, RootWays};
 use crate::orders::host::HostError;
 use crate::orders::reading::Reading;
+use crate::rights::sudo::SudoFacts;
+use crate::rights::{Asks, Reach as HowFar};
 
 /// What an action would touch.
 pub fn of(
@@ -152,25 +152,31 @@ struct How {
 }
 
 impl How {
-    fn of(account: &Account, sudo: &HostSudo, root: &[Account]) -> Option<Self> {
+    fn of(account: &Account, sudo: &SudoFacts, root: &[Account]) -> Option<Self> {
         if account.uid == 0 {
             return Some(Self {
                 words: "is root".into(),
                 certain: true,
             });
         }
-        let superuser = root.first();
-        let Step { source, sure, .. } = sudo.step(account, superuser?, root)?;
-        let words = source.map_or_else(
-            || "perhaps root by sudo".into(),
-            |source| {
-                let line = source.line.unwrap_or_default();
-                format!("root by sudo ({}:{line})", source.file)
-            },
-        );
+        let right = sudo.becomes(account, root.first()?, root)?;
+        let asked = match right.asks {
+            Asks::Nothing => true,
+            Asks::OwnPassword => account.password == PasswordState::Usable,
+            Asks::PasswordOf(state) => state == PasswordState::Usable,
+            Asks::GroupPassword => false,
+        };
+        let sure = right.reach == HowFar::Everything && right.doubt.is_none();
+        let words = match right.source() {
+            Source {
+                file,
+                line: Some(line),
+            } => format!("root by sudo ({file}:{line})"),
+            _ => "perhaps root by sudo".into(),
+        };
         Some(Self {
             words,
-            certain: sure == Sure::Yes,
+            certain: sure && asked,
         })
     }
 }

@@ -12,15 +12,14 @@ use std::rc::Rc;
 use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::path::{AccessPath, Mechanism};
 
-use crate::escalation::sudo::{Dialects, HostSudo};
 use crate::home::{HomeChild, Look};
-use crate::host::account::Account;
+use crate::host::account::{Account, shell_refuses};
 use crate::host::accounts::Accounts;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::login_defs::LoginDefs;
 use crate::host::root::HostRoot;
 use crate::host::shadow::Shadow;
-use crate::orders::acting::{self, Acting};
+use crate::orders::acting::{self, Acting, sudo_policy};
 use crate::orders::host::{HostError, closing_in_passwd, closing_in_shadow};
 use crate::orders::kept::KeptFields;
 use crate::orders::key_files::{Soon, UserFiles};
@@ -31,6 +30,7 @@ use crate::paths::shared_uid::{self, Twin};
 use crate::paths::{self, key_files::KeyFileRef};
 use crate::processes::holdings::SudoBorn;
 use crate::processes::{Ender, Holdings, Moment, Scope, Subject};
+use crate::rights::sudo::SudoFacts;
 use crate::sshd::authorized_keys::KeyFile;
 use crate::sshd::matching::Connection;
 use crate::store::{Clock, HostClock};
@@ -82,7 +82,6 @@ const ACCOUNTS_AT_ONCE: usize = 256;
 #[derive(Debug, Default)]
 pub struct Remembered {
     sshd: Releases,
-    sudo: Dialects,
     acting: acting::Memory,
 }
 
@@ -119,8 +118,9 @@ impl<'h> Reading<'h> {
     }
 
     /// The policy of its sudo.
-    pub fn sudo(&mut self, now: i64) -> Result<HostSudo, HostError> {
-        Ok(HostSudo::read(&self.root, &mut self.remembered.sudo, now)?)
+    pub fn sudo(&mut self, now: i64) -> Result<SudoFacts, HostError> {
+        let known = &mut self.remembered.acting.sudo;
+        Ok(sudo_policy::read(&self.root, known, None, now)?)
     }
 
     /// The files of all sshds' configurations.
@@ -299,7 +299,7 @@ impl<'h> Reading<'h> {
 
     /// Every way in of an account: what the evaluator says, and what is open already.
     pub fn paths(&mut self, account: &Account) -> Vec<AccessPath> {
-        let acting = self.read_acting();
+        let acting = self.all_acting();
         let looks = self.looks(std::slice::from_ref(account), &acting);
         self.files.prepare(&looks);
         self.judge(account)
@@ -312,7 +312,7 @@ impl<'h> Reading<'h> {
         accounts: &[Account],
         mut each: impl FnMut(&Account, Vec<AccessPath>),
     ) {
-        let acting = self.read_acting();
+        let acting = self.all_acting();
         let mut parts = accounts.chunks(ACCOUNTS_AT_ONCE);
         let mut next = parts.next().unwrap_or_default();
         let mut looks = self.looks(next, &acting);
@@ -360,7 +360,7 @@ impl<'h> Reading<'h> {
 
     /// Who acts as the account without logging in, and what it is by other means than its rules.
     fn acting(&mut self, account: &Account) -> Vec<AccessPath> {
-        let acting = self.read_acting();
+        let acting = self.all_acting();
         let today = now().div_euclid(86_400);
         let (accounts, root) = (Rc::clone(&self.accounts), Rc::clone(&self.root));
         let mut found = acting.paths(account, &root, &accounts, &mut self.files, today);
@@ -377,7 +377,8 @@ impl<'h> Reading<'h> {
         found
     }
 
-    fn read_acting(&mut self) -> Rc<Acting> {
+    /// Who acts as whom without logging in, and what rules let accounts do as others.
+    pub fn all_acting(&mut self) -> Rc<Acting> {
         if let Some(acting) = &self.acting {
             return Rc::clone(acting);
         }
@@ -463,7 +464,7 @@ impl<'h> Reading<'h> {
 }
 
 /// Seconds since 1970-01-01T00:00:00Z.
-fn now() -> i64 {
+pub fn now() -> i64 {
     i64::try_from(HostClock.wall().0 / 1000).unwrap_or(i64::MAX)
 }
 
@@ -472,7 +473,7 @@ fn shell(root: &HostRoot, path: &[u8]) -> Shell {
         Ok(found) if found.stat.kind != FileKind::Regular || found.stat.mode & 0o111 == 0 => {
             Shell::NotExecutable
         }
-        Ok(_) if Shell::name_refuses(path) => Shell::Refuses,
+        Ok(_) if shell_refuses(path) => Shell::Refuses,
         Ok(_) => Shell::Runs,
         Err(error) if error.is_missing() => Shell::Missing,
         Err(error) => Shell::Unknown(error.to_string()),

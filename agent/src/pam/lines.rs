@@ -1,8 +1,8 @@
-//! The `account` lines of a service, with what they include.
+//! The lines of a service for one of its tasks, with what they include.
 
 use std::collections::BTreeMap;
 
-use crate::host::lines::Lines;
+use crate::host::lines::{Lines, number};
 
 /// Gives the configuration of a service: the file of that name in `/etc/pam.d` or, where there is
 /// none, in the vendor's directory. `Ok(None)` where there is neither.
@@ -11,7 +11,7 @@ pub trait PamFiles {
     fn read(&mut self, service: &[u8]) -> Result<Option<Vec<u8>>, String>;
 }
 
-/// The `account` lines of a service.
+/// The `account` lines of a service, or its `auth` lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stack {
     pub(super) steps: Vec<Step>,
@@ -29,6 +29,10 @@ pub(super) enum Step {
 pub(super) struct Module {
     /// Its file's name, without directory and `.so`.
     pub name: Vec<u8>,
+    /// What it is told on its line.
+    pub options: Vec<Vec<u8>>,
+    /// The service in whose file the line stands, and which line that is, from 1.
+    pub place: (Vec<u8>, u32),
     /// What becomes of each answer that is named (pam.conf(5), `[value=action]`).
     pub actions: BTreeMap<Vec<u8>, Action>,
     /// What becomes of the others.
@@ -53,7 +57,20 @@ const STEPS_MAX: usize = 4096;
 
 /// Reads the `account` lines of a service; those of `other` where it has none.
 pub fn account_stack(service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, String> {
-    let mut reading = Reading { files, steps: 0 };
+    stack(b"account", service, files)
+}
+
+/// Reads the `auth` lines of a service, likewise.
+pub fn auth_stack(service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, String> {
+    stack(b"auth", service, files)
+}
+
+fn stack(task: &'static [u8], service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, String> {
+    let mut reading = Reading {
+        task,
+        files,
+        steps: 0,
+    };
     let mut steps = Vec::new();
     let found = reading.add(service, 0, &mut steps)?;
     if !found || steps.is_empty() {
@@ -63,12 +80,14 @@ pub fn account_stack(service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, 
 }
 
 struct Reading<'f> {
+    /// `account` or `auth`.
+    task: &'static [u8],
     files: &'f mut dyn PamFiles,
     steps: usize,
 }
 
 impl Reading<'_> {
-    /// Adds the account lines of one file; says whether there is such a file.
+    /// Adds the lines of one file; says whether there is such a file.
     fn add(&mut self, service: &[u8], depth: usize, to: &mut Vec<Step>) -> Result<bool, String> {
         let name = service.escape_ascii();
         if depth > DEPTH_MAX {
@@ -77,7 +96,7 @@ impl Reading<'_> {
         let Some(bytes) = self.files.read(service)? else {
             return Ok(false);
         };
-        for line in joined(bytes) {
+        for (number, line) in joined(bytes) {
             let words = words(&line);
             let mut words = words.iter().map(Vec::as_slice);
             let Some(first) = words.next() else { continue };
@@ -87,11 +106,12 @@ impl Reading<'_> {
             }
             // A line that begins with `-` is passed over in silence where its module is missing.
             let kind = first.strip_prefix(b"-").unwrap_or(first);
-            if !kind.eq_ignore_ascii_case(b"account") {
+            if !kind.eq_ignore_ascii_case(self.task) {
                 continue;
             }
             let (Some(control), Some(module)) = (words.next(), words.next()) else {
-                return Err(format!("{name}: an account line has no module"));
+                let task = self.task.escape_ascii();
+                return Err(format!("{name}: a line of {task} has no module"));
             };
             self.steps += 1;
             if self.steps > STEPS_MAX {
@@ -104,10 +124,15 @@ impl Reading<'_> {
                     self.include(Some(module), depth, &mut inner)?;
                     to.push(Step::Substack(inner));
                 }
-                control => to
-                    .push(Step::Module(Module::new(control, module).ok_or_else(
-                        || format!("{name}: a control is not understood"),
-                    )?)),
+                control => {
+                    let read = Module::new(control, module)
+                        .ok_or_else(|| format!("{name}: a control is not understood"))?;
+                    to.push(Step::Module(Module {
+                        options: words.map(<[u8]>::to_vec).collect(),
+                        place: (service.to_vec(), number),
+                        ..read
+                    }));
+                }
             }
         }
         Ok(true)
@@ -183,6 +208,8 @@ impl Module {
         let file = module.rsplit(|byte| *byte == b'/').next()?;
         Some(Self {
             name: file.strip_suffix(b".so").unwrap_or(file).to_vec(),
+            options: Vec::new(),
+            place: (Vec::new(), 0),
             actions,
             default,
         })
@@ -193,22 +220,22 @@ impl Module {
     }
 }
 
-/// The lines without comments, those that end in a backslash joined to the next.
-fn joined(bytes: Vec<u8>) -> Vec<Vec<u8>> {
-    let mut lines: Vec<Vec<u8>> = Vec::new();
+/// The lines with their numbers, without comments, those that end in a backslash joined to the next.
+fn joined(bytes: Vec<u8>) -> Vec<(u32, Vec<u8>)> {
+    let mut lines: Vec<(u32, Vec<u8>)> = Vec::new();
     let mut continues = false;
-    for line in Lines::parse(bytes).iter() {
+    for (index, line) in Lines::parse(bytes).iter().enumerate() {
         let text = line.split(|byte| *byte == b'#').next().unwrap_or_default();
         let (text, goes_on) = match text.trim_ascii_end().strip_suffix(b"\\") {
             Some(text) => (text, true),
             None => (text, false),
         };
         match lines.last_mut().filter(|_| continues) {
-            Some(last) => {
+            Some((_, last)) => {
                 last.push(b' ');
                 last.extend_from_slice(text);
             }
-            None => lines.push(text.to_vec()),
+            None => lines.push((number(index), text.to_vec())),
         }
         continues = goes_on;
     }

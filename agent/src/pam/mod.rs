@@ -1,14 +1,40 @@
-//! What PAM asks before it lets an account do something: pam.conf(5), the `account` lines.
+//! What PAM asks before it lets an account do something: pam.conf(5), the `account` lines and the
+//! `auth` lines.
 //!
 //! Whether an expired account's cron job runs is decided by the stack of the service `cron`, not by
 //! cron. Modules are not run here: what pam_unix(8) says is given, what others say is not known,
 //! and every answer they could give is tried.
 #![forbid(unsafe_code)]
 
+/// Who proves what, as the `auth` lines want it.
+mod auth;
 /// Files of /etc/pam.d, with what they include.
 mod lines;
 /// What a stack comes to.
 mod stack;
 
-pub use lines::{PamFiles, Stack, account_stack};
+pub use auth::{Caller, Proof, Proved};
+pub use lines::{PamFiles, Stack, account_stack, auth_stack};
 pub use stack::{Answer, Unix};
+
+/// A service that people are at: it asks who they are, and whether the account may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its `account` lines, or why they are not known.
+    pub account: Result<Stack, String>,
+    /// Its `auth` lines, likewise.
+    pub auth: Result<Stack, String>,
+}
+
+impl Service {
+    /// Reads a service.
+    pub fn read(name: &str, files: &mut dyn PamFiles) -> Self {
+        Self {
+            name: name.to_owned(),
+            account: account_stack(name.as_bytes(), files),
+            auth: auth_stack(name.as_bytes(), files),
+        }
+    }
+}

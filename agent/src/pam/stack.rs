@@ -40,8 +40,13 @@ enum Impression {
 impl Stack {
     /// Whether the service lets the account pass.
     pub fn answer(&self, unix: Unix) -> Answer {
+        self.come_to(&|module| answers(module, unix))
+    }
+
+    /// What the stack comes to when each module answers one of these.
+    pub(super) fn come_to(&self, answers: &Answers<'_>) -> Answer {
         let start = BTreeSet::from([Impression::None]);
-        let ends = run(&self.steps, &start, unix);
+        let ends = run(&self.steps, &start, answers);
         let passes = ends.contains(&Impression::Good);
         if !passes {
             return Answer::Refuses;
@@ -55,8 +60,15 @@ impl Stack {
     }
 }
 
+/// What a module may answer.
+pub(super) type Answers<'a> = dyn for<'m> Fn(&'m Module) -> Vec<&'m [u8]> + 'a;
+
 /// The impressions a list of lines can end with, for those it can begin with.
-fn run(steps: &[Step], start: &BTreeSet<Impression>, unix: Unix) -> BTreeSet<Impression> {
+fn run(
+    steps: &[Step],
+    start: &BTreeSet<Impression>,
+    answers: &Answers<'_>,
+) -> BTreeSet<Impression> {
     // What can hold before each line. Jumps lead forwards only, so one pass is enough.
     let mut before = vec![BTreeSet::new(); steps.len() + 1];
     before[0] = start.clone();
@@ -64,9 +76,9 @@ fn run(steps: &[Step], start: &BTreeSet<Impression>, unix: Unix) -> BTreeSet<Imp
     for (at, step) in steps.iter().enumerate() {
         let here = std::mem::take(&mut before[at]);
         match step {
-            Step::Substack(inner) => before[at + 1].extend(run(inner, &here, unix)),
+            Step::Substack(inner) => before[at + 1].extend(run(inner, &here, answers)),
             Step::Module(module) => {
-                for answer in answers(module, unix) {
+                for answer in answers(module) {
                     let action = module.action(answer);
                     for next in here
                         .iter()
@@ -116,19 +128,22 @@ fn after(
     vec![next]
 }
 
-/// What a module may answer; `other` stands for all that its line does not name.
+/// What a module may answer about an account.
 fn answers(module: &Module, unix: Unix) -> Vec<&[u8]> {
     match (module.name.as_slice(), unix) {
         (b"pam_unix", Unix::Expired) => vec![b"acct_expired"],
         (b"pam_unix", Unix::MustChange) => vec![b"new_authtok_reqd"],
         (b"pam_permit", _) => vec![b"success"],
         (b"pam_deny", _) => vec![b"auth_err"],
-        _ => {
-            let mut all: Vec<&[u8]> = vec![b"success", b"ignore", b"other"];
-            all.extend(module.actions.keys().map(Vec::as_slice));
-            all
-        }
+        _ => anything(module),
     }
+}
+
+/// All that a module could answer; `other` stands for what its line does not name.
+pub(super) fn anything(module: &Module) -> Vec<&[u8]> {
+    let mut all: Vec<&[u8]> = vec![b"success", b"ignore", b"other"];
+    all.extend(module.actions.keys().map(Vec::as_slice));
+    all
 }
 
 fn unknown_modules(steps: &[Step], names: &mut Vec<String>) {
@@ -283,7 +298,7 @@ mod tests {
             ),
             (
                 &[("cron", "account required")],
-                "cron: an account line has no module",
+                "cron: a line of account has no module",
             ),
             (
                 &[("cron", "@include cron")],

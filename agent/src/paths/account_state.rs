@@ -12,8 +12,22 @@ pub enum Judge {
     SshdAlone,
 }
 
-/// Expiry and, for sshd alone, the lock.
+/// Expiry and, for sshd alone, the lock; else aging too.
 pub fn check(account: &Account, judge: Judge, today: i64, checks: &mut Checks) {
+    check_expiry(account, judge, today, checks);
+    match judge {
+        Judge::SshdAlone => {
+            if account.password == PasswordState::Locked && !has_odd_number(account) {
+                let why = "the password field begins with '!' and sshd runs without PAM";
+                checks.closed(format!("{why}{}", shadow_line(account)));
+            }
+        }
+        Judge::Pam => check_aging(account, today, checks),
+    }
+}
+
+/// Expiry alone, whatever the password's age.
+pub fn check_expiry(account: &Account, judge: Judge, today: i64, checks: &mut Checks) {
     if account.password == PasswordState::Unknown {
         checks.unknown(
             "shadow(5) could not be read: whether the account is expired or locked is not known",
@@ -37,14 +51,9 @@ pub fn check(account: &Account, judge: Judge, today: i64, checks: &mut Checks) {
             checks.closed(format!("the account is expired since day {day}{at}"));
         }
     }
-    match judge {
-        Judge::SshdAlone => {
-            if account.password == PasswordState::Locked && !has_odd_number(account) {
-                let why = "the password field begins with '!' and sshd runs without PAM";
-                checks.closed(format!("{why}{}", shadow_line(account)));
-            }
-        }
-        Judge::Pam => check_aging(account, today, checks),
+    if judge == Judge::Pam && account.password == PasswordState::Missing {
+        checks
+            .closed("PAM refuses the account: passwd(5) says 'x' and shadow(5) has no line for it");
     }
 }
 
@@ -84,8 +93,6 @@ fn is_odd(day: i64) -> bool {
 /// pam_unix's `check_shadow_expiry`, in 1.4 to 1.7.
 fn check_aging(account: &Account, today: i64, checks: &mut Checks) {
     if account.password == PasswordState::Missing {
-        checks
-            .closed("PAM refuses the account: passwd(5) says 'x' and shadow(5) has no line for it");
         return;
     }
     let aging = account.aging;

@@ -54,17 +54,6 @@ pub enum Shell {
     Unknown(String),
 }
 
-impl Shell {
-    /// Whether a shell of this name is one that only refuses.
-    pub fn name_refuses(path: &[u8]) -> bool {
-        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        matches!(
-            name,
-            b"nologin" | b"false" | b"true" | b"sync" | b"halt" | b"shutdown"
-        )
-    }
-}
-
 /// As whom a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadAs {

@@ -12,28 +12,20 @@ pub mod at_jobs;
 pub mod console;
 /// Jobs of cron(8).
 pub mod cron_jobs;
-/// What doas(1) grants.
-pub mod doas;
-/// doas.conf(5).
-pub mod doas_conf;
 /// All of it for one account.
 pub mod evaluate;
 /// What the evaluator is given.
 pub mod facts;
-/// Groups that make root, and passwords of groups.
-pub mod groups;
 /// Which key files sshd reads for an account.
 pub mod key_files;
 /// Which authentication methods suffice.
 pub mod methods;
 /// What PAM says to daemons that ask it.
 pub mod pam_gate;
-/// What polkit(8) grants.
-pub mod polkit;
-/// Files of polkit(8).
-pub mod polkit_files;
 /// Keys that sshd takes for revoked.
 pub mod revocations;
+/// What rules let the account do as another.
+pub mod rights;
 /// The paths of one mechanism, so many and no more.
 mod rows;
 /// Accounts with the same uid.

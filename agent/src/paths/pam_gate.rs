@@ -1,9 +1,10 @@
-//! What PAM says to a daemon that asks it before it starts something as an account.
+//! What PAM says to those that ask it before they start something as an account: daemons, and
+//! programs that somebody is at.
 
 use super::account_state::{self, Judge};
 use super::verdict::Checks;
 use crate::host::account::Account;
-use crate::pam::{Answer, Stack, Unix};
+use crate::pam::{Answer, Service, Stack, Unix};
 
 /// Whom a daemon asks before it starts something as an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +52,13 @@ pub fn check(account: &Account, asks: &Asks, today: i64, checks: &mut Checks) {
         }
         return;
     }
+    through(stack, service, &unix, checks);
+}
+
+/// What a service's stack makes of what pam_unix says.
+fn through(stack: &Stack, service: &str, unix: &Checks, checks: &mut Checks) {
     match stack.answer(Unix::Expired) {
-        Answer::Refuses => checks.add(&unix),
+        Answer::Refuses => checks.add(unix),
         Answer::LetsPass => {
             if !unix.is_sure_to_pass() {
                 checks.note(format!(
@@ -65,9 +71,40 @@ pub fn check(account: &Account, asks: &Asks, today: i64, checks: &mut Checks) {
                 "PAM service {service} may let it pass: {} decides (/etc/pam.d/{service})",
                 modules.join(", ")
             );
-            turn_unknown(&unix, &why, checks);
+            turn_unknown(unix, &why, checks);
         }
     }
+}
+
+/// Adds whether a service that somebody is at lets the account be used. `exempt` says that it asks
+/// for no password and minds no old one, as sudo does with NOPASSWD.
+pub fn check_person(
+    account: &Account,
+    service: &Service,
+    exempt: bool,
+    today: i64,
+    checks: &mut Checks,
+) {
+    let mut unix = Checks::default();
+    if exempt {
+        account_state::check_expiry(account, Judge::Pam, today, &mut unix);
+        let mut aging = Checks::default();
+        account_state::check(account, Judge::Pam, today, &mut aging);
+        if unix.is_sure_to_pass() && !aging.is_sure_to_pass() {
+            unix.unknown(format!(
+                "whether it minds a password that is too old is not known{}",
+                account_state::shadow_line(account)
+            ));
+        }
+    } else {
+        account_state::check(account, Judge::Pam, today, &mut unix);
+    }
+    let name = &service.name;
+    let stack = match &service.account {
+        Ok(stack) => stack,
+        Err(why) => return turn_unknown(&unix, &format!("PAM service {name}: {why}"), checks),
+    };
+    through(stack, name, &unix, checks);
 }
 
 /// What would close the way is not known to do so here.
@@ -130,7 +167,7 @@ mod tests {
         );
         assert_eq!(
             told(&pam("account required"), expired),
-            "Unknown PAM service cron: cron: an account line has no module"
+            "Unknown PAM service cron: cron: a line of account has no module"
         );
         assert_eq!(told(&pam("account required"), |_| {}), "Open runs");
         assert_eq!(

@@ -39,6 +39,17 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// Open first, then what is not known, then closed.
+    pub const fn rank(&self) -> u8 {
+        match self.state {
+            PathState::Open => 0,
+            PathState::Unknown => 1,
+            PathState::Closed => 2,
+        }
+    }
+}
+
 /// Checks that must all be passed. A closed one decides; else an unknown one; notes of open ones are collected.
 #[derive(Debug, Clone, Default)]
 pub struct Checks {

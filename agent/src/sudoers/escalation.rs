@@ -138,8 +138,16 @@ const SYSTEM_DIRS: [&[u8]; 7] = [
     b"/",
 ];
 
+/// Whether a program starts whatever it is told to, as shells and interpreters do.
+pub fn runs_anything(path: &[u8]) -> bool {
+    let base = base_name(path);
+    RUNS_ANYTHING
+        .iter()
+        .any(|name| is_named(base, name.as_bytes()))
+}
+
 /// Why a command, allowed as root, most likely gives root away; `None` if it is not known to.
-pub(super) fn reason(command: &Command) -> Option<&'static str> {
+pub fn reason(command: &Command) -> Option<&'static str> {
     let path = command.path.as_deref()?;
     let any_args = match command.args.as_deref() {
         None => true,
@@ -160,13 +168,24 @@ pub(super) fn reason(command: &Command) -> Option<&'static str> {
     if SYSTEM_DIRS.contains(&path) {
         return Some("every command of a system directory");
     }
-    let base = path.rsplit(|c| *c == b'/').next().unwrap_or(path);
+    let base = base_name(path);
     if base.contains(&b'*') || base.contains(&b'?') || base.contains(&b'[') {
         return Some("every command that fits a pattern");
     }
     if !any_args {
         return None;
     }
+    of_program(path)
+}
+
+fn base_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|c| *c == b'/').next().unwrap_or(path)
+}
+
+/// Why a program, run as somebody with any arguments, most likely makes one that somebody; `None`
+/// if it is not known to.
+pub fn of_program(path: &[u8]) -> Option<&'static str> {
+    let base = base_name(path);
     let named = |list: &[&str]| list.iter().any(|name| is_named(base, name.as_bytes()));
     if named(&RUNS_ANYTHING) {
         Some("a program that runs any other")

@@ -39,7 +39,7 @@ mod words;
 /// Commands of a rule against a command line.
 mod command;
 /// Commands that give away root without being called `ALL`.
-mod escalation;
+pub mod escalation;
 /// fnmatch(3), as far as sudo uses it.
 mod glob;
 /// The rules for one account, one by one: what `sudo -l -U` lists.

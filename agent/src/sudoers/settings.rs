@@ -18,6 +18,14 @@ pub struct Settings {
     pub rootpw: bool,
     /// Asks for the default runas user's.
     pub runaspw: bool,
+    /// Asks PAM whether the account may be used.
+    pub pam_acct_mgmt: bool,
+    /// As which service it asks PAM.
+    pub pam_service: Vec<u8>,
+    /// The same for `sudo -i`; where nothing says, that depends on how sudo was built.
+    pub pam_login_service: Option<Vec<u8>>,
+    /// How long a password that was given counts, in seconds; `None` is as sudo was built.
+    pub ticket_s: Option<i64>,
     /// Wants a terminal.
     pub requiretty: bool,
     /// Lets uid 0 use sudo.
@@ -51,6 +59,10 @@ impl std::default::Default for Settings {
             targetpw: false,
             rootpw: false,
             runaspw: false,
+            pam_acct_mgmt: true,
+            pam_service: b"sudo".to_vec(),
+            pam_login_service: None,
+            ticket_s: None,
             requiretty: false,
             root_sudo: true,
             exempt_group: None,
@@ -109,6 +121,7 @@ impl Settings {
             b"targetpw" => &mut self.targetpw,
             b"rootpw" => &mut self.rootpw,
             b"runaspw" => &mut self.runaspw,
+            b"pam_acct_mgmt" => &mut self.pam_acct_mgmt,
             b"requiretty" => &mut self.requiretty,
             b"root_sudo" => &mut self.root_sudo,
             b"use_netgroups" => &mut self.use_netgroups,
@@ -125,6 +138,26 @@ impl Settings {
             b"exempt_group" => return set(&mut self.exempt_group, text),
             b"runchroot" => return set(&mut self.runchroot, text),
             b"group_plugin" => return set(&mut self.group_plugin, text),
+            b"pam_service" => {
+                if let Some(Some(name)) = text {
+                    self.pam_service = name;
+                }
+                return;
+            }
+            b"pam_login_service" => {
+                if let Some(Some(name)) = text {
+                    self.pam_login_service = Some(name);
+                }
+                return;
+            }
+            b"timestamp_timeout" => {
+                self.ticket_s = match text {
+                    Some(Some(minutes)) => seconds(&minutes).or(self.ticket_s),
+                    Some(None) => Some(0),
+                    None => self.ticket_s,
+                };
+                return;
+            }
             b"runas_default" => {
                 if let Some(Some(name)) = text {
                     self.runas_default = name;
@@ -137,6 +170,23 @@ impl Settings {
             *target = flag;
         }
     }
+}
+
+/// Minutes with a fraction; below zero is for ever.
+fn seconds(minutes: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(minutes).ok()?;
+    if text.starts_with('-') {
+        return Some(i64::MAX);
+    }
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let tenths = part.bytes().next().filter(u8::is_ascii_digit);
+    let whole: i64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let tenths = i64::from(tenths.unwrap_or(b'0') - b'0');
+    Some(whole.saturating_mul(60).saturating_add(tenths * 6))
 }
 
 fn set(target: &mut Option<Vec<u8>>, text: Option<Option<Vec<u8>>>) {

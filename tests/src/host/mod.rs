@@ -170,6 +170,29 @@ impl Host {
         ran
     }
 
+    /// Installs doas(1) and polkit(8), as tests/setup/fetch-debs.sh has fetched them.
+    #[track_caller]
+    pub fn install_doas_and_polkit(&self) {
+        let debs = std::env::var_os("RESCIND_DEBS")
+            .map_or("/var/cache/rescind-tests/debs".into(), PathBuf::from);
+        let dir = debs.join(self.release.name());
+        let Ok(found) = std::fs::read_dir(&dir) else {
+            panic!(
+                "{} is missing: run tests/setup/fetch-debs.sh",
+                dir.display()
+            );
+        };
+        self.run("mkdir -p /var/tmp/debs").ok();
+        for entry in found.filter_map(Result::ok) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".deb") {
+                self.push_file(&entry.path(), &format!("/var/tmp/debs/{name}"), "0644");
+            }
+        }
+        self.run("DEBIAN_FRONTEND=noninteractive dpkg --install /var/tmp/debs/*.deb && rm -r /var/tmp/debs")
+            .ok();
+    }
+
     /// Pulls the cable: packets are lost, nobody is told.
     #[track_caller]
     pub fn cut_network(&self) {

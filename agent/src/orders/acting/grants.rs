@@ -1,17 +1,20 @@
-//! Rules of polkit(8) and doas(1), passwords of groups.
+//! Rules of polkit(8) and doas(1), passwords of groups, what su(1) asks.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::pam_files::HostPam;
+use super::programs::{self, Programs};
 use super::{FILE_BYTES_MAX, Gaps, listed, optional};
 use crate::host::group::Group;
 use crate::host::gshadow::Gshadow;
 use crate::host::root::HostRoot;
-use crate::paths::doas::{DOAS_CONF, DoasFacts};
-use crate::paths::doas_conf::DoasConf;
-use crate::paths::groups::GroupFacts;
-use crate::paths::polkit::PolkitFacts;
-use crate::paths::polkit_files::{ADMINISTRATORS, KeyFile, LOCAL_AUTHORITY, RULES};
+use crate::rights::doas::{DOAS_CONF, DoasFacts};
+use crate::rights::doas_conf::DoasConf;
+use crate::rights::groups::GroupFacts;
+use crate::rights::polkit::{Daemon, PolkitFacts, RuleFile};
+use crate::rights::polkit_files::{ADMINISTRATORS, KeyFile, LOCAL_AUTHORITY, RULES};
+use crate::rights::su::{Program, SuFacts};
 use crate::sys::fs::FileKind;
 
 /// What group(5) does not say of groups.
@@ -49,16 +52,25 @@ impl Groups {
 }
 
 /// Reads what polkit reads.
-pub fn polkit(root: &HostRoot) -> PolkitFacts {
-    let mut facts = PolkitFacts::default();
+pub fn polkit(root: &HostRoot, programs: &mut Programs) -> PolkitFacts {
+    let mut facts = PolkitFacts {
+        daemon: programs::polkit(root, programs),
+        ..PolkitFacts::default()
+    };
+    if facts.daemon == Daemon::Missing {
+        return facts;
+    }
     let mut gaps = Gaps::new();
     for directory in RULES.map(Path::new) {
         for path in files(root, directory, b".rules", &mut gaps) {
             if let Some(bytes) = optional(root, &path, &mut gaps) {
-                facts.rules.push((path, bytes));
+                facts.rules.push(RuleFile::new(path, bytes));
             }
         }
     }
+    // By name, whatever the directory; of one name in the order of the directories.
+    let name = |file: &RuleFile| file.path.file_name().map(ToOwned::to_owned);
+    facts.rules.sort_by_key(name);
     for above in LOCAL_AUTHORITY.map(Path::new) {
         for entry in listed(root, above, &mut gaps) {
             if entry.stat.kind != FileKind::Directory {
@@ -91,23 +103,46 @@ fn files(root: &HostRoot, directory: &Path, end: &[u8], gaps: &mut Gaps) -> Vec<
 }
 
 /// Reads what doas reads.
-pub fn doas(root: &HostRoot) -> DoasFacts {
-    match root.read(Path::new(DOAS_CONF), FILE_BYTES_MAX) {
-        Ok(file) => DoasFacts {
-            refused: match file.stamp {
-                stamp if stamp.mode & 0o022 != 0 => Some("others than root may write to them"),
-                stamp if stamp.uid != 0 => Some("they do not belong to root"),
+pub fn doas(root: &HostRoot, programs: &mut Programs, pam: &HostPam<'_>) -> DoasFacts {
+    let (conf, refused) = match root.read(Path::new(DOAS_CONF), FILE_BYTES_MAX) {
+        Ok(file) => {
+            let refused = match file.stamp {
+                stamp if stamp.mode & 0o022 != 0 => Some("others than root may write to its rules"),
+                stamp if !root.trusts(stamp.uid) => Some("its rules do not belong to root"),
                 _ => None,
-            },
-            conf: Some(Ok(DoasConf::parse(file.bytes))),
+            };
+            (Some(Ok(DoasConf::parse(file.bytes))), refused)
+        }
+        Err(error) if error.is_missing() => (None, None),
+        Err(error) => (Some(Err(error.to_string())), None),
+    };
+    let (program, asks_pam) = match &conf {
+        Some(_) => programs::doas(root, programs),
+        None => (Program::Powerless, false),
+    };
+    DoasFacts {
+        powerless: match program {
+            Program::Powerless => Some("it is not installed, or not setuid root"),
+            Program::Acts | Program::Unknown(_) => refused,
         },
-        Err(error) if error.is_missing() => DoasFacts {
-            conf: None,
-            refused: None,
-        },
-        Err(error) => DoasFacts {
-            conf: Some(Err(error.to_string())),
-            refused: None,
-        },
+        service: asks_pam.then(|| pam.service("doas")),
+        conf,
+    }
+}
+
+/// Reads what su asks.
+pub fn su(root: &HostRoot, programs: &mut Programs, pam: &HostPam<'_>) -> SuFacts {
+    let (program, asks_pam) = programs::su(root, programs);
+    let shells = optional(root, Path::new("/etc/shells"), &mut Gaps::new());
+    SuFacts {
+        service: (asks_pam && program != Program::Powerless).then(|| pam.service("su")),
+        program,
+        shells: shells.map(|text| {
+            let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+            lines
+                .filter(|line| line.starts_with(b"/"))
+                .map(<[u8]>::to_vec)
+                .collect()
+        }),
     }
 }

@@ -9,12 +9,16 @@ mod at_spool;
 mod cron_tables;
 /// Programs, told by what is in them.
 mod daemons;
-/// Rules of polkit(8), doas(1) and gshadow(5).
+/// Rules of polkit(8), doas(1) and gshadow(5), what su(1) asks.
 mod grants;
 /// Units in the home of an account.
 mod home_units;
 /// Files of PAM.
 mod pam_files;
+/// Programs that act as root for others.
+mod programs;
+/// What sudo(8) reads.
+pub mod sudo_policy;
 /// Units of the system.
 mod system_units;
 /// What lies in the directories of units.
@@ -22,17 +26,22 @@ mod unit_scan;
 
 use std::path::{Path, PathBuf};
 
-use rescind_protocol::path::AccessPath;
+use rescind_protocol::path::{AccessPath, Mechanism};
 
 use crate::home::Why;
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::root::HostRoot;
 use crate::orders::key_files::UserFiles;
+use crate::pam::Service;
 use crate::paths::at_jobs::{self, AtFacts};
-use crate::paths::doas::{self, DoasFacts};
-use crate::paths::polkit::{self, PolkitFacts};
-use crate::paths::{cron_jobs, groups, units};
+use crate::paths::rights::{self as open_rights, Gate};
+use crate::paths::{cron_jobs, units};
+use crate::rights::doas::{self, DoasFacts};
+use crate::rights::groups;
+use crate::rights::polkit::PolkitFacts;
+use crate::rights::su::SuFacts;
+use crate::rights::sudo::SudoFacts;
 
 pub use daemons::Daemons;
 pub use system_units::UnitCache;
@@ -49,6 +58,10 @@ pub struct Memory {
     pub daemons: Daemons,
     /// Unit files.
     pub units: UnitCache,
+    /// Programs that act as root for others.
+    pub programs: programs::Programs,
+    /// sudo.
+    pub sudo: sudo_policy::Known,
 }
 
 /// What could not be read, and why.
@@ -62,6 +75,8 @@ pub struct Acting {
     groups: grants::Groups,
     polkit: PolkitFacts,
     doas: DoasFacts,
+    /// Or why it could not be read.
+    sudo: Result<SudoFacts, String>,
 }
 
 impl Acting {
@@ -90,8 +105,10 @@ impl Acting {
             at: at_spool::read(root, &mut memory.daemons, &pam),
             units: system_units::Units::read(root, &mut memory.units, &pam, &mut read_as, now),
             groups: grants::Groups::read(root),
-            polkit: grants::polkit(root),
-            doas: grants::doas(root),
+            polkit: grants::polkit(root, &mut memory.programs),
+            doas: grants::doas(root, &mut memory.programs, &pam),
+            sudo: sudo_policy::read(root, &mut memory.sudo, Some(&pam), now)
+                .map_err(|error| error.to_string()),
         }
     }
 
@@ -123,12 +140,63 @@ impl Acting {
             let own = home_units::read(account, root, &self.units, files);
             units::add_own(account, &self.units.facts, &own, today, &mut paths);
         }
-        let group = accounts.group().map_err(ToString::to_string);
-        groups::add(account, &self.groups.facts(group), today, &mut paths);
-        polkit::add(account, &self.polkit, today, &mut paths);
-        doas::add(account, &self.doas, today, &mut paths);
+        self.add_rights(account, accounts, today, &mut paths);
         paths
     }
+
+    /// sudo, or why it could not be read.
+    pub fn sudo(&self) -> Result<&SudoFacts, &str> {
+        self.sudo.as_ref().map_err(String::as_str)
+    }
+
+    /// doas.
+    pub const fn doas(&self) -> &DoasFacts {
+        &self.doas
+    }
+
+    /// polkit.
+    pub const fn polkit(&self) -> &PolkitFacts {
+        &self.polkit
+    }
+
+    /// Groups, together with group(5).
+    pub fn groups<'a>(&'a self, accounts: &'a Accounts) -> groups::GroupFacts<'a> {
+        let group = accounts.group().map_err(ToString::to_string);
+        self.groups.facts(group)
+    }
+
+    /// What rules let the account do as another.
+    fn add_rights(
+        &self,
+        account: &Account,
+        accounts: &Accounts,
+        today: i64,
+        paths: &mut Vec<AccessPath>,
+    ) {
+        let by_groups = groups::rights(account, &self.groups(accounts));
+        let (by_sudo, (services, asked)) = match &self.sudo {
+            Ok(sudo) => (sudo.rights(account, accounts), sudo.asks_pam(account)),
+            Err(why) => (vec![SudoFacts::unread(why)], (Vec::new(), true)),
+        };
+        let by_polkit = self.polkit.rights(account);
+        let by_doas = doas::rights(account, &self.doas);
+        let doas: Vec<&Service> = self.doas.service.iter().collect();
+        for (mechanism, rights, gate) in [
+            (Mechanism::RootEquivalentGroup, &by_groups, Gate::Process),
+            (Mechanism::GroupPassword, &by_groups, Gate::Process),
+            (Mechanism::Sudo, &by_sudo, Gate::Pam(&services, asked)),
+            (Mechanism::Polkit, &by_polkit, Gate::Process),
+            (Mechanism::Doas, &by_doas, Gate::Pam(&doas, true)),
+        ] {
+            open_rights::add(account, mechanism, rights, gate, today, paths);
+        }
+    }
+}
+
+/// What su(1) asks.
+pub fn su(root: &HostRoot) -> SuFacts {
+    let pam = pam_files::HostPam::new(root);
+    grants::su(root, &mut programs::Programs::default(), &pam)
 }
 
 /// Reads a file that may be missing; that it cannot be read is a gap.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::FILE_BYTES_MAX;
 use crate::host::root::HostRoot;
-use crate::pam::{PamFiles, account_stack};
+use crate::pam::{PamFiles, Service, account_stack};
 use crate::paths::pam_gate::Asks;
 
 /// The administrator's directory and the vendors'.
@@ -36,6 +36,16 @@ impl<'r> HostPam<'r> {
             service: service.to_owned(),
             stack: account_stack(service.as_bytes(), &mut Files(self)),
         }
+    }
+
+    /// What a service that somebody is at asks.
+    pub fn service(&self, name: &str) -> Service {
+        Service::read(name, &mut Files(self))
+    }
+
+    /// Whether there is such a service.
+    pub fn has(&self, service: &str) -> bool {
+        !matches!(Files(self).read(service.as_bytes()), Ok(None))
     }
 
     fn read(&self, service: &[u8]) -> File {

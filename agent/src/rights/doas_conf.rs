@@ -23,6 +23,8 @@ pub struct Rule {
     pub target: Option<Vec<u8>>,
     /// `cmd`: the only program it runs, without its arguments.
     pub command: Option<Vec<u8>>,
+    /// `args`: it runs it with these arguments only.
+    pub has_arguments: bool,
 }
 
 /// Whom a rule is about.
@@ -165,6 +167,7 @@ fn rule(tokens: &[Token], line: u32) -> Option<Rule> {
         rest = after;
     }
     let mut command = None;
+    let mut has_arguments = false;
     if let [word, program, after @ ..] = rest
         && word.is("cmd")
     {
@@ -172,6 +175,7 @@ fn rule(tokens: &[Token], line: u32) -> Option<Rule> {
         rest = after;
         // What follows `args` are arguments, whatever they are called.
         if after.first().is_some_and(|word| word.is("args")) {
+            has_arguments = true;
             rest = &[];
         }
     }
@@ -182,6 +186,7 @@ fn rule(tokens: &[Token], line: u32) -> Option<Rule> {
         who,
         target,
         command,
+        has_arguments,
     })
 }
 
@@ -204,12 +209,13 @@ mod tests {
                     };
                     let (target, command) = (rule.target.as_deref(), rule.command.as_deref());
                     format!(
-                        "{}{}{} {who} as {} cmd {}",
+                        "{}{}{} {who} as {} cmd {}{}",
                         rule.line,
                         if rule.permits { "+" } else { "-" },
                         if rule.no_password { "!" } else { "" },
                         text(target.unwrap_or(b"*")),
-                        text(command.unwrap_or(b"*"))
+                        text(command.unwrap_or(b"*")),
+                        if rule.has_arguments { " args" } else { "" }
                     )
                 })
                 .collect::<Vec<_>>()
@@ -225,7 +231,7 @@ mod tests {
                 cmd /usr/bin/x args -a as \"b c\" # end\ndeny \"permit\"\n\
                 permit \\\n nopass bob as svc"
             ),
-            "2+ :wheel as * cmd *\n4+! alice as root cmd /usr/bin/x\n5- permit as * cmd *\n\
+            "2+ :wheel as * cmd *\n4+! alice as root cmd /usr/bin/x args\n5- permit as * cmd *\n\
              6+! bob as svc cmd *"
         );
     }

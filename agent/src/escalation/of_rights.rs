@@ -1,0 +1,216 @@
+//! Steps by what rules let an account do as another: sudo, doas, polkit, groups, su.
+
+use std::collections::BTreeMap;
+
+use rescind_protocol::path::{Mechanism, PathState, Source};
+
+use super::explain::Ways;
+use super::steps::{Means, Step, Sure};
+use crate::host::account::{Account, PasswordState};
+use crate::pam::Service;
+use crate::paths::pam_gate;
+use crate::paths::rights::{Gate, judge};
+use crate::paths::verdict::Checks;
+use crate::rights::su::May;
+use crate::rights::sudo::SudoFacts;
+use crate::rights::{Asks, Reach, Right, Whom, doas, groups};
+
+/// Accounts that su(1) is followed to for one account: beyond it, they are counted only.
+const SU_TARGETS_MAX: usize = 512;
+
+/// The steps of one account, and whether there are more than were looked at.
+pub(super) fn steps(account: &Account, ways: &Ways<'_>, root: &[Account]) -> (Vec<Step>, bool) {
+    let mut steps = Vec::new();
+    let superuser = root.first();
+    add_sudo(account, ways, root, &mut steps);
+    for right in groups::rights(account, &ways.groups) {
+        steps.extend(step(account, &right, Gate::Nobody, ways, superuser));
+    }
+    for right in ways.polkit.rights(account) {
+        steps.extend(step(account, &right, Gate::Nobody, ways, superuser));
+    }
+    let service: Vec<&Service> = ways.doas.service.iter().collect();
+    let gate = match service.is_empty() {
+        true => Gate::Nobody,
+        false => Gate::Pam(&service, true),
+    };
+    for right in doas::rights(account, ways.doas) {
+        steps.extend(step(account, &right, gate, ways, superuser));
+    }
+    let cut = add_su(account, ways, &mut steps);
+    (steps, cut)
+}
+
+fn add_sudo(account: &Account, ways: &Ways<'_>, root: &[Account], steps: &mut Vec<Step>) {
+    let sudo = match ways.sudo {
+        Ok(sudo) => sudo,
+        Err(why) => {
+            let right = Right {
+                whom: Whom::Root,
+                reach: Reach::Leads,
+                ..SudoFacts::unread(why)
+            };
+            steps.extend(step(account, &right, Gate::Nobody, ways, root.first()));
+            return;
+        }
+    };
+    let (services, asked) = sudo.asks_pam(account);
+    let gate = Gate::Pam(&services, asked);
+    let targets = sudo.targets(account, ways.accounts);
+    for target in root.first().into_iter().chain(&targets) {
+        if target.name != account.name
+            && let Some(right) = sudo.becomes(account, target, root)
+        {
+            steps.extend(step(account, &right, gate, ways, root.first()));
+        }
+    }
+    // Groups that it may enter.
+    for right in sudo.rights(account, ways.accounts) {
+        if matches!(right.whom, Whom::Group(_)) {
+            steps.extend(step(account, &right, gate, ways, root.first()));
+        }
+    }
+}
+
+/// What a right leads to, if it can be used and leads anywhere.
+fn step(
+    account: &Account,
+    right: &Right,
+    gate: Gate<'_>,
+    ways: &Ways<'_>,
+    superuser: Option<&Account>,
+) -> Option<Step> {
+    let verdict = judge(account, right, gate, ways.today);
+    let by_itself = match right.reach {
+        Reach::Everything => Sure::Yes,
+        Reach::Leads => Sure::Likely,
+        Reach::Something => return None,
+    };
+    let sure = match (verdict.state, right.asks) {
+        (PathState::Closed, _) => return None,
+        (PathState::Unknown, _) => Sure::Unknown,
+        (PathState::Open, Asks::Nothing | Asks::OwnPassword) => by_itself,
+        (PathState::Open, Asks::PasswordOf(PasswordState::Empty)) => by_itself,
+        (PathState::Open, Asks::PasswordOf(_) | Asks::GroupPassword) => Sure::WithPassword,
+    };
+    let (to, enters) = match &right.whom {
+        Whom::Root | Whom::Anybody | Whom::Listed => (superuser?.name.clone(), None),
+        Whom::Account(name) => (by_name_or_uid(name, ways)?.name, None),
+        Whom::Group(group) => (account.name.clone(), Some(group.clone())),
+    };
+    if enters.is_none() && to == account.name {
+        return None;
+    }
+    let reason = match verdict.state {
+        // What is not known is no sentence about what can be done.
+        PathState::Unknown if !right.words.is_empty() => {
+            format!("{}; {}", right.words, verdict.reason)
+        }
+        _ => verdict.reason,
+    };
+    Some(Step {
+        to,
+        enters,
+        means: match right.mechanism {
+            Mechanism::Sudo => Means::Sudo,
+            Mechanism::Doas => Means::Doas,
+            Mechanism::Polkit => Means::Polkit,
+            Mechanism::GroupPassword => Means::GroupPassword,
+            _ => Means::Group,
+        },
+        reason,
+        source: Some(right.source()),
+        sure,
+    })
+}
+
+/// The account that a rule means: by its name, else by its uid, with or without `#`.
+fn by_name_or_uid(name: &[u8], ways: &Ways<'_>) -> Option<Account> {
+    let text = std::str::from_utf8(name).ok()?;
+    let named = text
+        .parse()
+        .ok()
+        .and_then(|name| ways.accounts.by_name(&name));
+    named.or_else(|| {
+        let uid = text.strip_prefix('#').unwrap_or(text).parse().ok()?;
+        ways.accounts.by_uid(uid).into_iter().next()
+    })
+}
+
+/// su(1), with the password of the account one becomes; whether there are more such accounts.
+fn add_su(account: &Account, ways: &Ways<'_>, steps: &mut Vec<Step>) -> bool {
+    // The same for all accounts that differ in nothing of this.
+    let mut known: BTreeMap<(u8, bool, Vec<u8>), May> = BTreeMap::new();
+    let mut found = 0;
+    for other in ways.accounts.iter() {
+        if other.uid == account.uid {
+            continue;
+        }
+        let kind = (other.password as u8, other.uid == 0, other.shell.clone());
+        let may = known
+            .entry(kind)
+            .or_insert_with(|| ways.su.may(account, &other));
+        if *may == May::No {
+            continue;
+        }
+        let mut checks = Checks::default();
+        if let Some(service) = &ways.su.service {
+            pam_gate::check_person(&other, service, false, ways.today, &mut checks);
+        }
+        if checks.is_closed() {
+            continue;
+        }
+        found += 1;
+        if found > SU_TARGETS_MAX {
+            return true;
+        }
+        let unsure = !checks.is_sure_to_pass();
+        steps.push(su(&other, may, unsure.then(|| checks.verdict("").reason)));
+    }
+    false
+}
+
+fn su(other: &Account, may: &May, unsure: Option<String>) -> Step {
+    let shadow = other.shadow_line.map(|line| Source {
+        file: "/etc/shadow".into(),
+        line: Some(line),
+    });
+    let name = &other.name;
+    let (reason, source, sure) = match may {
+        May::No | May::WithPassword => (
+            format!("may use su with the password of {name}"),
+            shadow,
+            Sure::WithPassword,
+        ),
+        May::Freely(None) => (
+            match other.password {
+                PasswordState::Empty => format!("may use su, and {name} has an empty password"),
+                _ => "may use su, which asks for no password (/etc/pam.d/su)".into(),
+            },
+            shadow,
+            Sure::Yes,
+        ),
+        May::Freely(source) => (
+            "may use su without a password".into(),
+            source.clone(),
+            Sure::Yes,
+        ),
+        May::Unknown(why) => (
+            format!("may use su to become {name}, for all that is known: {why}"),
+            shadow,
+            Sure::Unknown,
+        ),
+    };
+    let (reason, sure) = match unsure {
+        Some(why) => (format!("{reason}; {why}"), Sure::Unknown),
+        None => (reason, sure),
+    };
+    Step {
+        to: name.clone(),
+        enters: None,
+        means: Means::Su,
+        reason,
+        source,
+        sure,
+    }
+}
