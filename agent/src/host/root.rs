@@ -255,6 +255,30 @@ impl HostRoot {
         })
     }
 
+    /// Opens a regular file for those who read it a part at a time, as logs are read; it may be
+    /// written to meanwhile.
+    pub fn open(&self, path: &Path) -> Result<(File, FileStat), ReadError> {
+        for _ in 0..READ_ATTEMPTS {
+            let found = self.locate(path)?;
+            let stat = found.stat.ok_or_else(|| missing(path))?;
+            if stat.kind != FileKind::Regular {
+                return Err(not_regular(path, stat.kind));
+            }
+            let file = match fs::open_read(&found.dir, &found.name).map_err(errno) {
+                // Replaced since it was located: a link stands there now, or nothing.
+                Err(Errno::ENOENT | Errno::ELOOP) => continue,
+                file => file.map_err(|source| failed(path, source.into()))?,
+            };
+            let now = fs::fstat(&file).map_err(|source| failed(path, source))?;
+            if now.same_file(&stat) {
+                return Ok((file, now));
+            }
+        }
+        Err(ReadError::Changing {
+            path: path.to_owned(),
+        })
+    }
+
     /// What a path leads to, links followed where they can be trusted.
     pub fn stat(&self, path: &Path) -> Result<Standing, ReadError> {
         let found = self.locate(path)?;
