@@ -142,6 +142,18 @@ impl Config {
         &self.findings
     }
 
+    /// Every line that sets a keyword, in whatever block, with its file and number.
+    pub fn settings(&self, wanted: Keyword) -> impl Iterator<Item = (&Path, u32, &[Vec<u8>])> {
+        self.files.iter().flat_map(move |file| {
+            file.lines.iter().filter_map(move |line| match &line.kind {
+                LineKind::Setting { keyword, words, .. } if *keyword == wanted => {
+                    Some((&*file.path, line.number, words.as_slice()))
+                }
+                _ => None,
+            })
+        })
+    }
+
     /// Every file that was read, for those who watch them.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|file| &*file.path)

@@ -45,6 +45,10 @@ pub enum Keyword {
     ForceCommand,
     PermitUserRc,
     RefuseConnection,
+    /// What is written down of logins.
+    LogLevel,
+    /// By which digest the log names keys.
+    FingerprintHash,
     /// Known to sshd, but it opens and closes nothing.
     Other,
 }
@@ -131,6 +135,8 @@ impl Keyword {
             "forcecommand" => (K::ForceCommand, Anywhere),
             "permituserrc" => (K::PermitUserRc, Anywhere),
             "refuseconnection" if since(9, 9) => (K::RefuseConnection, Anywhere),
+            "loglevel" => (K::LogLevel, Anywhere),
+            "fingerprinthash" => (K::FingerprintHash, Global),
             "subsystem" if since(9, 5) => (K::Other, Anywhere),
             other if OTHER_ANYWHERE.contains(&other) => (K::Other, Anywhere),
             other if OTHER_GLOBAL.contains(&other) => (K::Other, Global),
@@ -149,6 +155,11 @@ impl Keyword {
                 "without-password",
                 "forced-commands-only",
             ]),
+            K::LogLevel => Form::Choice(&[
+                "silent", "quiet", "fatal", "error", "info", "verbose", "debug", "debug1",
+                "debug2", "debug3",
+            ]),
+            K::FingerprintHash => Form::Choice(&["md5", "sha1", "sha256", "sha384", "sha512"]),
             K::IgnoreRhosts => Form::Choice(&["yes", "no", "shosts-only"]),
             K::UsePam
             | K::PubkeyAuthentication
@@ -189,6 +200,7 @@ impl Keyword {
                 | Self::Port
                 | Self::StrictModes
                 | Self::ChallengeResponseAuthentication
+                | Self::FingerprintHash
                 | Self::Match
                 | Self::Include
                 | Self::Other
@@ -196,7 +208,7 @@ impl Keyword {
     }
 }
 
-const OTHER_ANYWHERE: [&str; 37] = [
+const OTHER_ANYWHERE: [&str; 36] = [
     "acceptenv",
     "allowagentforwarding",
     "allowstreamlocalforwarding",
@@ -213,7 +225,6 @@ const OTHER_ANYWHERE: [&str; 37] = [
     "hostbasedacceptedkeytypes",
     "hostbasedusesnamefrompacketonly",
     "ipqos",
-    "loglevel",
     "logverbose",
     "maxauthtries",
     "maxsessions",
@@ -236,14 +247,13 @@ const OTHER_ANYWHERE: [&str; 37] = [
     "x11uselocalhost",
 ];
 
-const OTHER_GLOBAL: [&str; 59] = [
+const OTHER_GLOBAL: [&str; 58] = [
     "addressfamily",
     "afstokenpassing",
     "checkmail",
     "ciphers",
     "compression",
     "debianbanner",
-    "fingerprinthash",
     "gssapicleanupcredentials",
     "gssapicleanupcreds",
     "gssapikexalgorithms",
