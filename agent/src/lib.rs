@@ -2,7 +2,7 @@
 //! to see what is really true, keeps the proof, and holds revoked access closed.
 //!
 //! Imports go one way: `cli`, `daemon`, `orders` and `link` (which never know each other, they meet
-//! in `daemon`), `escalation`, `paths`, `rights`, `sshd` and `sudoers`, `pam` and `deferred`, `home`, `processes` and `store`,
+//! in `daemon`), `escalation`, `paths` and `logins`, `rights`, `sshd` and `sudoers`, `pam` and `deferred`, `home`, `processes` and `store`,
 //! `host`, `config`, `sys`.
 
 /// The command line.
@@ -21,6 +21,8 @@ pub mod home;
 pub mod host;
 /// The network half: TLS to the control plane, enrolment, its sandbox.
 pub mod link;
+/// Who came in, when, from where and with which key.
+pub mod logins;
 /// An order's life: accept, plan, guard, apply, verify, confirm, hold, release.
 pub mod orders;
 /// What PAM asks before it lets an account do something: pam.conf(5), pure.

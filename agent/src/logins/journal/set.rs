@@ -1,0 +1,647 @@
+//! The files of this host's journal, and how far each was read.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rescind_protocol::name::UnixMillis;
+
+use super::file::{JournalError, JournalFile};
+use super::lines::{IDENTIFIERS, Line, Lines, Program, Seen};
+use crate::host::root::{FileStamp, HostRoot, ReadError};
+use crate::logins::tail::{Deadline, Span};
+use crate::sshd::printable::printable_path;
+
+/// Where journald keeps its files: those that stay, and those that a boot ends.
+const DIRECTORIES: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
+/// Files of one journal that are looked at; journald keeps a hundred.
+const FILES_MAX: usize = 4096;
+const NAMES_MAX: usize = 65_536;
+/// How often the files may be renamed under the reader's eyes.
+const ROTATIONS_MAX: usize = 3;
+/// Entries between two looks at the clock.
+const ENTRIES_AT_ONCE: u64 = 64;
+/// Entries of one list that cannot be read before it is given up.
+const DAMAGED_MAX: u32 = 64;
+/// 2010-01-01: there was no journal before. A file that begins earlier was begun by a host whose
+/// clock was not set yet.
+const CLOCK_SET_US: u64 = 1_262_304_000_000_000;
+/// Troubles that are told.
+const TROUBLES_MAX: usize = 8;
+
+/// The journal of one host, with what of it was read.
+#[derive(Debug, Default)]
+pub struct Journals {
+    /// By the files' own ids, which stay when they are renamed.
+    files: HashMap<[u8; 16], Progress>,
+    /// What was read whole and does not change any more is not even opened.
+    done: HashMap<PathBuf, (FileStamp, [u8; 16])>,
+}
+
+/// What a reading of the journal came to.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// How many files there are; 0 for a host that keeps no journal.
+    pub files: usize,
+    /// Since when everything was read; `None` where nothing was.
+    pub since: Option<UnixMillis>,
+    /// Whether everything there is was read.
+    pub whole: bool,
+    /// Whether another look would read no more than this one has.
+    pub finished: bool,
+    /// Whether what is new was read to its end.
+    pub caught_up: bool,
+    /// Whether a boot ends it: there are only files in /run.
+    pub volatile: bool,
+    /// Lines of sshd that were not read, because they are compressed.
+    pub compressed: u64,
+    /// What could not be read.
+    pub troubles: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    head_us: u64,
+    tail_us: u64,
+    lists: [List; IDENTIFIERS.len()],
+    compressed: u64,
+    trouble: Option<String>,
+}
+
+/// The lines of one identifier in one file.
+#[derive(Debug, Clone, Copy, Default)]
+struct List {
+    span: Option<Span>,
+    /// Everything since then was read.
+    floor_us: u64,
+    damaged: u32,
+    caught_up: bool,
+}
+
+impl List {
+    fn is_whole(&self) -> bool {
+        self.damaged == 0 && self.span.is_some_and(|span| span.is_whole())
+    }
+
+    /// Whether there is nothing more that could be read.
+    fn is_finished(&self) -> bool {
+        self.damaged >= DAMAGED_MAX || self.span.is_some_and(|span| span.is_whole())
+    }
+
+    /// Notes an entry that was read, or could not be.
+    fn note(&mut self, read: Result<u64, ()>) {
+        match read {
+            // Once something was left out, the rest is no unbroken record any more.
+            Ok(at_us) if self.damaged == 0 => self.floor_us = self.floor_us.min(at_us),
+            Ok(_) => {}
+            Err(()) => self.damaged += 1,
+        }
+    }
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            head_us: 0,
+            tail_us: 0,
+            lists: [List {
+                floor_us: u64::MAX,
+                ..List::default()
+            }; IDENTIFIERS.len()],
+            compressed: 0,
+            trouble: None,
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.trouble.is_none() && self.lists.iter().all(List::is_whole)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.trouble.is_some() || self.lists.iter().all(List::is_finished)
+    }
+
+    /// Since when everything in the file was read.
+    fn floor_us(&self) -> u64 {
+        let partly = self.lists.iter().filter(|list| !list.is_whole());
+        let floor = partly.map(|list| list.floor_us).max();
+        match (&self.trouble, floor) {
+            (None, None) if self.head_us >= CLOCK_SET_US => self.head_us,
+            (_, floor) => floor.unwrap_or(u64::MAX).min(self.tail_us),
+        }
+    }
+}
+
+/// A file that is there now.
+struct Found {
+    path: PathBuf,
+    stamp: FileStamp,
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Journals {
+    /// Reads what is new, then what is older, until time is up.
+    pub fn look(
+        &mut self,
+        root: &HostRoot,
+        deadline: Deadline,
+        mut each: impl FnMut(Program, Line),
+    ) -> Reach {
+        for _ in 0..ROTATIONS_MAX {
+            if let Some(reach) = self.try_look(root, deadline, &mut each) {
+                return reach;
+            }
+        }
+        Reach {
+            files: 1,
+            troubles: vec!["the journal is rotated while it is read; ask again".into()],
+            ..Reach::default()
+        }
+    }
+
+    /// `None` when a file was renamed meanwhile: what is there must be listed again.
+    fn try_look(
+        &mut self,
+        root: &HostRoot,
+        deadline: Deadline,
+        each: &mut impl FnMut(Program, Line),
+    ) -> Option<Reach> {
+        let mut reach = Reach::default();
+        let found = find(root, &mut reach);
+        let mut present: Vec<[u8; 16]> = Vec::new();
+        let mut twice: HashSet<[u8; 16]> = HashSet::new();
+        // A file that cannot be read: what is older is not an unbroken record any more.
+        let mut unread = None;
+        for file in &found {
+            if let Some((stamp, id)) = self.done.get(&file.path)
+                && *stamp == file.stamp
+            {
+                if twice.insert(*id) {
+                    present.push(*id);
+                }
+                continue;
+            }
+            let mut journal = match root.open(&file.path) {
+                Err(error) if error.is_missing() => return None,
+                Ok((_, stat)) if stat.ino != file.inode => return None,
+                Ok((bytes, _)) => match JournalFile::open(bytes) {
+                    Ok(journal) => journal,
+                    Err(error) => {
+                        unread = unread.max(Some(micros(file.modified)));
+                        reach.trouble(format!("{} {error}", printable_path(&file.path)));
+                        continue;
+                    }
+                },
+                Err(error) => {
+                    unread = unread.max(Some(micros(file.modified)));
+                    reach.trouble(error.to_string());
+                    continue;
+                }
+            };
+            let header = journal.header.clone();
+            if !twice.insert(header.file_id) {
+                continue;
+            }
+            let progress = self
+                .files
+                .entry(header.file_id)
+                .or_insert_with(Progress::new);
+            (progress.head_us, progress.tail_us, progress.trouble) =
+                (header.head_us, header.tail_us, None);
+            if let Err(error) = progress.read(&mut journal, deadline, each) {
+                progress.trouble = Some(format!("{} {error}", printable_path(&file.path)));
+            }
+            let ended = header.archived || file.path.as_os_str().as_bytes().ends_with(b"~");
+            if ended && progress.is_whole() {
+                let known = (file.stamp, header.file_id);
+                self.done.insert(file.path.clone(), known);
+            }
+            present.push(header.file_id);
+        }
+        self.forget_all_but(&found, &twice);
+        Some(self.reach(reach, present, unread))
+    }
+
+    /// How far everything together reaches: back to the first hole.
+    fn reach(&self, mut reach: Reach, present: Vec<[u8; 16]>, unread: Option<u64>) -> Reach {
+        let mut files: Vec<&Progress> =
+            present.iter().filter_map(|id| self.files.get(id)).collect();
+        files.retain(|file| file.head_us > 0);
+        files.sort_unstable_by_key(|file| std::cmp::Reverse(file.head_us));
+        let (mut since, mut unbroken) = (None, true);
+        reach.finished = files.iter().all(|file| file.is_finished());
+        reach.caught_up = files
+            .iter()
+            .all(|file| file.lists.iter().all(|list| list.caught_up));
+        for file in files {
+            if let Some(trouble) = &file.trouble {
+                reach.trouble(trouble.clone());
+            }
+            let damaged: u32 = file.lists.iter().map(|list| list.damaged).sum();
+            if damaged > 0 {
+                reach.trouble(format!("{damaged} entries of a journal file are damaged"));
+            }
+            reach.compressed += file.compressed;
+            if unbroken {
+                let floor = file.floor_us();
+                since = Some(since.map_or(floor, |since: u64| since.min(floor)));
+                unbroken = file.is_whole();
+            }
+        }
+        reach.whole = unbroken && unread.is_none();
+        if let Some(unread) = unread {
+            since = since.map(|since| since.max(unread));
+        }
+        reach.since = since.map(|us| UnixMillis(us / 1000));
+        reach
+    }
+
+    fn forget_all_but(&mut self, found: &[Found], present: &HashSet<[u8; 16]>) {
+        let there: HashSet<&Path> = found.iter().map(|file| file.path.as_path()).collect();
+        self.done.retain(|path, _| there.contains(path.as_path()));
+        self.files.retain(|id, _| present.contains(id));
+    }
+}
+
+impl Reach {
+    fn trouble(&mut self, why: String) {
+        if self.troubles.len() < TROUBLES_MAX && !self.troubles.contains(&why) {
+            self.troubles.push(why);
+        }
+    }
+}
+
+impl Progress {
+    fn read(
+        &mut self,
+        journal: &mut JournalFile<File>,
+        deadline: Deadline,
+        each: &mut impl FnMut(Program, Line),
+    ) -> Result<(), JournalError> {
+        let tail_us = self.tail_us;
+        let mut lines = Lines::of(journal)?;
+        for (list, (identifier, program)) in self.lists.iter_mut().zip(IDENTIFIERS) {
+            let data = lines.file().find(identifier)?;
+            let Some(data) = data else {
+                list.span.get_or_insert(Span::before(0));
+                list.caught_up = true;
+                continue;
+            };
+            let entries = lines.file().entries(&data)?;
+            let span = list.span.get_or_insert(Span::before(entries.count()));
+            let mut span = *span;
+            if list.floor_us == u64::MAX {
+                list.floor_us = tail_us;
+            }
+            list.caught_up = false;
+            let mut count = 0;
+            loop {
+                // What is new first, then what is older, the newest of it first.
+                let nth = match () {
+                    () if span.hi < entries.count() => span.hi,
+                    () if span.lo > 0 => span.lo - 1,
+                    () => break,
+                };
+                count += 1;
+                if count % ENTRIES_AT_ONCE == 0 && deadline.is_over() || list.damaged >= DAMAGED_MAX
+                {
+                    break;
+                }
+                let read = lines
+                    .file()
+                    .entry(&entries, nth)
+                    .and_then(|entry| match entry {
+                        Some(entry) => Ok(Some((entry.realtime_us, lines.look(program, &entry)?))),
+                        None => Ok(None),
+                    });
+                match read {
+                    // Being added just now.
+                    Ok(None) if nth == span.hi => break,
+                    Ok(Some((at_us, seen))) => {
+                        if nth != span.hi {
+                            list.note(Ok(at_us));
+                        }
+                        match seen {
+                            Seen::Line(line) => each(program, line),
+                            Seen::Compressed => self.compressed += 1,
+                            Seen::Other => {}
+                        }
+                    }
+                    Ok(None) | Err(JournalError::Damaged(_)) => list.note(Err(())),
+                    Err(error) => return Err(error),
+                }
+                if nth == span.hi {
+                    span.hi += 1;
+                } else {
+                    span.lo -= 1;
+                }
+            }
+            list.caught_up = span.hi >= entries.count();
+            list.span = Some(span);
+        }
+        Ok(())
+    }
+}
+
+/// The files, the newest first.
+fn find(root: &HostRoot, reach: &mut Reach) -> Vec<Found> {
+    let mut found = Vec::new();
+    let machine = machine_id(root);
+    reach.volatile = true;
+    for (nth, directory) in DIRECTORIES.iter().enumerate() {
+        let directory = Path::new(directory);
+        let own = match &machine {
+            Some(machine) => vec![directory.join(machine)],
+            // An image whose id is made at its first boot: whatever journal it holds is its own.
+            None => match root.read_dir(directory, NAMES_MAX) {
+                Ok(names) => names.iter().map(|name| directory.join(name)).collect(),
+                Err(error) if error.is_missing() => continue,
+                Err(error) => {
+                    reach.trouble(error.to_string());
+                    continue;
+                }
+            },
+        };
+        for own in own {
+            let names = match root.read_dir(&own, NAMES_MAX) {
+                Ok(names) => names,
+                Err(ReadError::Missing { .. } | ReadError::NotRegular { .. }) => continue,
+                Err(error) => {
+                    reach.trouble(error.to_string());
+                    continue;
+                }
+            };
+            for name in names.iter().filter(|name| is_system(name)) {
+                let path = own.join(name);
+                match root.stat(&path) {
+                    Ok(standing) => {
+                        reach.volatile &= nth > 0;
+                        found.push(Found {
+                            path,
+                            stamp: FileStamp::from(&standing.stat),
+                            inode: standing.stat.ino,
+                            modified: standing.stat.mtime,
+                        });
+                    }
+                    // Rotated or dropped just now.
+                    Err(error) if error.is_missing() => {}
+                    Err(error) => reach.trouble(error.to_string()),
+                }
+            }
+        }
+    }
+    found.sort_unstable_by_key(|file| std::cmp::Reverse(file.modified));
+    if found.len() > FILES_MAX {
+        reach.trouble(format!("{} journal files are too many", found.len()));
+        found.truncate(FILES_MAX);
+    }
+    reach.files = found.len();
+    reach.volatile &= !found.is_empty();
+    found
+}
+
+/// Users' own lines are in files of their own; sshd's and login's never are.
+fn is_system(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let stem = name
+        .strip_suffix(b"~")
+        .unwrap_or(name)
+        .strip_suffix(b".journal");
+    stem.is_some_and(|stem| stem == b"system" || stem.starts_with(b"system@"))
+}
+
+/// machine-id(5), where there is one.
+fn machine_id(root: &HostRoot) -> Option<String> {
+    let file = root.read(Path::new("/etc/machine-id"), 4096).ok()?;
+    let text = std::str::from_utf8(&file.bytes).ok()?.trim();
+    let whole = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    whole.then(|| text.to_ascii_lowercase())
+}
+
+fn micros(time: (i64, i64)) -> u64 {
+    let seconds = u64::try_from(time.0).unwrap_or(0);
+    seconds.saturating_mul(1_000_000) + u64::try_from(time.1).unwrap_or(0) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::logins::journal::testing::{Journal, Kind};
+
+    const DAY_US: u64 = 86_400_000_000;
+    const BEGIN_US: u64 = 1_700_000_000_000_000;
+    const OWN: &str = "var/log/journal/11111111111111111111111111111111";
+
+    /// A host that is a directory; gone with its value.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new(name: &str) -> Self {
+            let name = format!("rescind-journals-{name}-{}", std::process::id());
+            let root = Self(std::env::temp_dir().join(name));
+            root.write("etc/machine-id", b"11111111111111111111111111111111\n");
+            root
+        }
+
+        fn write(&self, path: &str, bytes: &[u8]) {
+            let path = self.0.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn accept(journal: &mut Journal, at_us: u64, who: &str) {
+        let message = format!("MESSAGE=Accepted password for {who} from 10.0.0.1 port 1 ssh2");
+        let fields = [
+            "SYSLOG_IDENTIFIER=sshd",
+            &message,
+            "_UID=0",
+            "_COMM=sshd",
+            "_TRANSPORT=syslog",
+        ];
+        journal.add(at_us, &fields);
+    }
+
+    /// Who came in, in the order they were read, and what the reading came to.
+    fn look(journals: &mut Journals, root: &Root, ms: u64) -> (Vec<String>, Reach) {
+        let mut seen = Vec::new();
+        let host = HostRoot::at(&root.0).unwrap();
+        let deadline = Deadline(Instant::now() + Duration::from_millis(ms));
+        let reach = journals.look(&host, deadline, |_, line| {
+            let text = String::from_utf8_lossy(&line.text);
+            seen.push(text.split(' ').nth(3).unwrap_or_default().to_owned());
+        });
+        (seen, reach)
+    }
+
+    fn day(n: u64) -> Option<UnixMillis> {
+        Some(UnixMillis((BEGIN_US + n * DAY_US) / 1000))
+    }
+
+    #[test]
+    fn every_line_is_told_once_over_rotation_and_restart() {
+        let root = Root::new("rotation");
+        let mut journals = Journals::default();
+        let (seen, reach) = look(&mut journals, &root, 5000);
+        assert_eq!((seen.len(), reach.files, reach.since), (0, 0, None));
+
+        let mut old = Journal::new(Kind::Keyed);
+        old.id([1; 16]);
+        accept(&mut old, BEGIN_US, "one");
+        accept(&mut old, BEGIN_US + DAY_US, "two");
+        old.archive();
+        root.write(&format!("{OWN}/system@1.journal"), &old.bytes());
+        let mut new = Journal::new(Kind::Compact);
+        new.id([2; 16]);
+        for n in 2..30 {
+            accept(&mut new, BEGIN_US + n * DAY_US, &format!("n{n}"));
+        }
+        root.write(&format!("{OWN}/system.journal"), &new.bytes());
+        // Files of users, and of other machines.
+        root.write(&format!("{OWN}/user-1000.journal"), &old.bytes());
+        root.write(
+            "var/log/journal/22222222222222222222222222222222/system.journal",
+            b"x",
+        );
+
+        let (seen, reach) = look(&mut journals, &root, 5000);
+        assert_eq!(
+            (seen.len(), reach.files, reach.since),
+            (30, 2, day(0)),
+            "{reach:?}"
+        );
+        assert_eq!(seen.first().unwrap(), "n29", "the newest first");
+        assert!(
+            reach.whole && reach.caught_up && !reach.volatile,
+            "{reach:?}"
+        );
+
+        accept(&mut new, BEGIN_US + 30 * DAY_US, "n30");
+        root.write(&format!("{OWN}/system.journal"), &new.bytes());
+        assert_eq!(look(&mut journals, &root, 5000).0, ["n30"]);
+        // Rotated, and the oldest dropped.
+        accept(&mut new, BEGIN_US + 31 * DAY_US, "n31");
+        new.archive();
+        fs::remove_file(root.0.join(format!("{OWN}/system.journal"))).unwrap();
+        fs::remove_file(root.0.join(format!("{OWN}/system@1.journal"))).unwrap();
+        root.write(&format!("{OWN}/system@2.journal"), &new.bytes());
+        let (seen, reach) = look(&mut journals, &root, 5000);
+        assert_eq!((seen, reach.since), (vec!["n31".to_owned()], day(2)));
+        assert_eq!(look(&mut journals, &root, 5000).0, [""; 0]);
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_is_said_and_read_the_next_time() {
+        let root = Root::new("time");
+        let mut journal = Journal::new(Kind::Old);
+        for n in 0..1000 {
+            accept(&mut journal, BEGIN_US + n * DAY_US, &format!("n{n}"));
+        }
+        root.write(&format!("{OWN}/system.journal"), &journal.bytes());
+        let mut journals = Journals::default();
+        let (seen, reach) = look(&mut journals, &root, 0);
+        assert!(!seen.is_empty() && seen.len() < 1000);
+        assert_eq!(reach.since, day(1000 - seen.len() as u64));
+        assert!(!reach.whole && !reach.finished && reach.caught_up);
+        let (rest, reach) = look(&mut journals, &root, 20_000);
+        assert_eq!(seen.len() + rest.len(), 1000);
+        assert_eq!((reach.since, reach.whole), (day(0), true));
+    }
+
+    #[test]
+    fn a_hole_ends_the_record() {
+        let root = Root::new("hole");
+        for (id, first) in [(1_u8, 0), (2, 10), (3, 20)] {
+            let mut journal = Journal::new(Kind::Keyed);
+            journal.id([id; 16]);
+            for n in first..first + 10 {
+                accept(&mut journal, BEGIN_US + n * DAY_US, &format!("n{n}"));
+            }
+            journal.archive();
+            let mut bytes = journal.bytes();
+            if id == 2 {
+                // All of the index.
+                let len = bytes.len();
+                bytes[288..len].fill(0xff);
+            }
+            root.write(&format!("{OWN}/system@{id}.journal"), &bytes);
+        }
+        let mut journals = Journals::default();
+        let (seen, reach) = look(&mut journals, &root, 5000);
+        assert_eq!(seen.len(), 20, "what can be read is");
+        assert_eq!(
+            reach.since,
+            day(19),
+            "the end of the file that cannot be read"
+        );
+        assert!(
+            !reach.whole && reach.finished && reach.troubles.len() == 1,
+            "{reach:?}"
+        );
+
+        // One that is no journal at all: its own time is all that is known of it.
+        root.write(&format!("{OWN}/system@4.journal~"), b"nothing");
+        let (_, reach) = look(&mut journals, &root, 5000);
+        assert!(reach.since > day(100), "{reach:?}");
+    }
+
+    #[test]
+    fn a_journal_of_a_host_without_a_clock_reaches_nowhere() {
+        let root = Root::new("clock");
+        let mut journal = Journal::new(Kind::Keyed);
+        accept(&mut journal, 1_000_000, "early");
+        accept(&mut journal, BEGIN_US, "late");
+        root.write(&format!("{OWN}/system.journal"), &journal.bytes());
+        fs::remove_file(root.0.join("etc/machine-id")).unwrap();
+        let (seen, reach) = look(&mut Journals::default(), &root, 5000);
+        assert_eq!((seen.len(), reach.since), (2, day(0)));
+    }
+
+    #[test]
+    fn damage_does_no_harm() {
+        let mut journal = Journal::new(Kind::Compact);
+        for n in 0..40 {
+            accept(&mut journal, BEGIN_US + n * DAY_US, &format!("n{n}"));
+        }
+        let whole = journal.bytes();
+        let root = Root::new("damage");
+        let mut seed = 88_172_645_463_325_252_u64;
+        let mut random = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        for round in 0..400 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random() % 8 {
+                let at = (random() % bytes.len() as u64) as usize;
+                bytes[at] = match random() % 3 {
+                    0 => 0xff,
+                    1 => 0,
+                    _ => random() as u8,
+                };
+            }
+            if round % 5 == 0 {
+                bytes.truncate((random() % bytes.len() as u64) as usize);
+            }
+            root.write(&format!("{OWN}/system.journal"), &bytes);
+            let begun = Instant::now();
+            let (seen, _) = look(&mut Journals::default(), &root, 500);
+            assert!(seen.len() <= 40 + 64);
+            assert!(begun.elapsed() < Duration::from_secs(5), "round {round}");
+        }
+    }
+}
