@@ -10,6 +10,8 @@ mod message;
 /// The parent's side: one warm child, deadlines.
 mod parent;
 
+/// Why a file was not read, in one word.
+mod cause;
 /// The child's side: takes on the owner's ids, serves one request after the other.
 mod child;
 /// A directory's names.

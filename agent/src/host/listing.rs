@@ -33,6 +33,10 @@ impl HostRoot {
     /// Lists a directory, if it has at most `max_entries` names. A name that goes meanwhile is left
     /// out.
     pub fn list(&self, path: &Path, max_entries: usize) -> Result<Listing, ReadError> {
+        self.noted(self.listing(path, max_entries))
+    }
+
+    fn listing(&self, path: &Path, max_entries: usize) -> Result<Listing, ReadError> {
         let (dir, real_path) = self.open_dir(path)?;
         let names = names_in(&dir, max_entries).map_err(|source| failed(path, source))?;
         let mut names = names.ok_or_else(|| ReadError::TooMany {

@@ -24,6 +24,8 @@ pub mod gshadow;
 pub mod learnt;
 /// login.defs(5), as far as it says who is a person.
 pub mod login_defs;
+/// What could not be read, and why.
+pub mod not_read;
 
 /// passwd(5).
 pub mod passwd;

@@ -2,6 +2,7 @@
 //!
 //! How a path is walked, and which links are followed, is in `walk`.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -9,6 +10,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use super::not_read::{NotRead, Notes};
 use super::walk::{self, Located};
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno, ids};
@@ -21,6 +23,8 @@ pub struct HostRoot {
     live: bool,
     /// Whose files are trusted besides root's own: see [`HostRoot::trusts`].
     also_trusted: Option<u32>,
+    /// What could not be read, for those who want to know: see [`HostRoot::note_not_read`].
+    notes: RefCell<Option<Notes>>,
 }
 
 /// A file, read whole. `Debug` shows no content.
@@ -153,6 +157,19 @@ impl ReadError {
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. })
     }
+
+    /// The path that was asked for.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Missing { path }
+            | Self::NotRegular { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::TooMany { path, .. }
+            | Self::Untrusted { path, .. }
+            | Self::Changing { path }
+            | Self::Io { path, .. } => path,
+        }
+    }
 }
 
 /// Why a component of a path is not trusted.
@@ -196,7 +213,31 @@ impl HostRoot {
             path: path.to_owned(),
             live: stat.same_file(&slash.map_err(failed)?),
             also_trusted: (ids::effective_uid() != 0).then_some(stat.uid),
+            notes: RefCell::default(),
         })
+    }
+
+    /// From now on remembers what could not be read, until [`HostRoot::take_not_read`]. That there
+    /// is nothing at a path is no such thing.
+    pub fn note_not_read(&self) {
+        self.notes.borrow_mut().get_or_insert_default();
+    }
+
+    /// What could not be read since the last call.
+    pub fn take_not_read(&self) -> Vec<NotRead> {
+        let mut notes = self.notes.borrow_mut();
+        notes.as_mut().map(Notes::take).unwrap_or_default()
+    }
+
+    /// Remembers that something was not read, if anybody wants to know.
+    pub(super) fn noted<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
+        if let Err(error) = &read
+            && !error.is_missing()
+            && let Some(notes) = &mut *self.notes.borrow_mut()
+        {
+            notes.add(NotRead::of_host(error));
+        }
+        read
     }
 
     /// Whether this is the running system, so that its processes and sessions can be asked about.
@@ -219,6 +260,10 @@ impl HostRoot {
     /// `path` is as the host names it, from its root. A file that is replaced or written to
     /// meanwhile is read again, at most [`READ_ATTEMPTS`] times.
     pub fn read(&self, path: &Path, max_bytes: u64) -> Result<SystemFile, ReadError> {
+        self.noted(self.read_whole(path, max_bytes))
+    }
+
+    fn read_whole(&self, path: &Path, max_bytes: u64) -> Result<SystemFile, ReadError> {
         for _ in 0..READ_ATTEMPTS {
             let found = self.locate(path)?;
             let stat = found.stat.ok_or_else(|| missing(path))?;
@@ -299,6 +344,10 @@ impl HostRoot {
 
     /// The names in a directory, sorted by their bytes, if there are at most `max_entries`.
     pub fn read_dir(&self, path: &Path, max_entries: usize) -> Result<Vec<OsString>, ReadError> {
+        self.noted(self.names_of(path, max_entries))
+    }
+
+    fn names_of(&self, path: &Path, max_entries: usize) -> Result<Vec<OsString>, ReadError> {
         let (dir, _) = self.open_dir(path)?;
         let (mut names, more) = fs::names(dir, max_entries).map_err(|e| failed(path, e))?;
         if more {

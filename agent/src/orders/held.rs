@@ -165,15 +165,20 @@ impl Open {
     }
 }
 
-fn names(accounts: &[Account]) -> BTreeMap<u32, &AccountName> {
-    let mut names = BTreeMap::new();
+pub(super) fn names(accounts: &[Account]) -> BTreeMap<u32, &AccountName> {
+    // Of a uid that several have, the first one's in passwd(5).
+    let mut first: BTreeMap<u32, &Account> = BTreeMap::new();
     for account in accounts {
-        names.entry(account.uid).or_insert(&account.name);
+        let known = first.entry(account.uid).or_insert(account);
+        if account.passwd_line < known.passwd_line {
+            *known = account;
+        }
     }
-    names
+    let first = first.into_iter();
+    first.map(|(uid, account)| (uid, &account.name)).collect()
 }
 
-fn row(found: &Finding, names: &BTreeMap<u32, &AccountName>, now: UnixMillis) -> Value {
+pub(super) fn row(found: &Finding, names: &BTreeMap<u32, &AccountName>, now: UnixMillis) -> Value {
     let seconds = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
     let modified = u64::try_from(found.modified)
         .unwrap_or(0)
@@ -214,8 +219,8 @@ fn coverage_of(coverage: &Coverage, limits: &Limits) -> Value {
         "directories": coverage.directories,
         "files": coverage.files,
         "took_ms": u64::try_from(coverage.took.as_millis()).unwrap_or(u64::MAX),
-        "not_read": list(&coverage.not_read, |NotRead { account, path, why }| json!({
-            "account": account, "path": printable(path), "why": why,
+        "not_read": list(&coverage.not_read, |NotRead { account, path, reason }| json!({
+            "account": account, "path": printable(path), "cause": reason.cause, "why": reason.why,
         })),
         "unclear": list(&coverage.unclear, |Unclear { account, path, kind, why }| json!({
             "account": account, "path": printable(path), "kind": kind.as_str(), "why": why,

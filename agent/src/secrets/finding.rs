@@ -8,6 +8,8 @@ use rescind_protocol::name::AccountName;
 use super::hollow::Hollow;
 use super::kind::Kind;
 use super::mark::Fingerprint;
+use crate::home::Why;
+use crate::host::not_read::Cause;
 
 /// A credential that lies on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +80,44 @@ pub struct NotRead {
     pub account: Option<AccountName>,
     /// A file, or a directory.
     pub path: Vec<u8>,
-    /// Why, in words.
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// In one word.
+    pub cause: Cause,
+    /// In words.
     pub why: String,
+}
+
+impl Reason {
+    /// There is more of it than is read.
+    pub fn size(why: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Size,
+            why: why.into(),
+        }
+    }
+
+    /// The time was up.
+    pub fn time(why: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Time,
+            why: why.into(),
+        }
+    }
+}
+
+impl From<&Why> for Reason {
+    fn from(why: &Why) -> Self {
+        Self {
+            cause: why.into(),
+            why: why.to_string(),
+        }
+    }
 }
 
 /// Something looks like a credential and is not understood.

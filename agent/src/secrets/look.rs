@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use rescind_protocol::name::AccountName;
 
-use super::finding::{Coverage, Finding, PassedOver, Unclear};
+use super::finding::{Coverage, Finding, PassedOver, Reason, Unclear};
 use super::label::tellable;
 use super::mark::{Fingerprint, Marker};
 use super::note::{File, Mark, Note, Sighting};
@@ -36,7 +36,7 @@ pub(super) type Known = (u64, u64, Fingerprint, Option<String>);
 pub(super) struct Taken {
     pub refers: Vec<Asked>,
     pub again: Vec<Asked>,
-    pub not_read: Vec<(Vec<u8>, String)>,
+    pub not_read: Vec<(Vec<u8>, Reason)>,
     pub hung: bool,
 }
 
@@ -74,6 +74,7 @@ impl Looking<'_> {
         });
         if left_out > 0 {
             let why = format!("holds {left_out} credentials more than are listed");
+            let why = Reason::size(why);
             taken.not_read.push((asked.path.clone(), why));
         }
         scrub_stack();

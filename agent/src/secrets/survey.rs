@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::finding::{Coverage, Finding, NotRead};
+use super::finding::{Coverage, Finding, NotRead, Reason};
 use super::kind::Kind;
 use super::look::{Asked, Known, Looking, Taken};
 use super::mark::{Fingerprint, Marker, PublicMark};
@@ -14,6 +14,7 @@ use super::places::{HOME, Place, SYSTEM};
 use super::walk::{WalkLimits, walk};
 use crate::home::{HomeChild, HomeError, Ids, Read, Why};
 use crate::host::account::Account;
+use crate::host::not_read::Cause;
 use crate::sshd::key_line::Entry;
 
 /// What a survey may cost.
@@ -150,15 +151,18 @@ impl Survey<'_> {
             deadline: (Instant::now() + self.limits.home).min(self.end),
         };
         let not = match path {
-            _ if Instant::now() >= self.end => {
-                Some("was not reached: the time for all homes was up".to_owned())
-            }
-            _ if self.hung.contains(&first.uid) => Some(Why::Hung.to_string()),
+            _ if Instant::now() >= self.end => Some(Reason::time(
+                "was not reached: the time for all homes was up",
+            )),
+            _ if self.hung.contains(&first.uid) => Some((&Why::Hung).into()),
             [b'/', ..] => None,
-            _ => Some("is no absolute path".to_owned()),
+            _ => Some(Reason {
+                cause: Cause::Error,
+                why: "is no absolute path".into(),
+            }),
         };
         match not {
-            Some(why) => self.not_read(&home, path.to_vec(), &why),
+            Some(why) => self.not_read(&home, path.to_vec(), why),
             None => self.places(&home, HOME),
         }
     }
@@ -176,7 +180,7 @@ impl Survey<'_> {
         self.coverage.homes_missing += u32::from(walked.base_missing && !home.accounts.is_empty());
         self.note_hung(home, &walked.hung);
         for (path, why) in walked.not_read {
-            self.not_read(home, path, &why);
+            self.not_read(home, path, why);
         }
         let asked = walked.wanted.into_iter().map(|wanted| Asked {
             path: wanted.path,
@@ -196,20 +200,23 @@ impl Survey<'_> {
         let (mut referred, mut hangs) = (0, 0);
         while !asked.is_empty() {
             let why = match () {
-                () if hangs >= home.limits.hangs => Some(AFTER_HANGS),
-                () if Instant::now() >= home.deadline => Some(OUT_OF_TIME),
+                () if hangs >= home.limits.hangs => Some(Reason {
+                    cause: Cause::Hang,
+                    why: AFTER_HANGS.into(),
+                }),
+                () if Instant::now() >= home.deadline => Some(Reason::time(OUT_OF_TIME)),
                 () => None,
             };
             if let Some(why) = why {
                 for asked in asked {
-                    self.not_read(home, asked.path, why);
+                    self.not_read(home, asked.path, why.clone());
                 }
                 return;
             }
             let taken = self.read_batch(home, &mut asked);
             hangs += usize::from(taken.hung);
             for (path, why) in taken.not_read {
-                self.not_read(home, path, &why);
+                self.not_read(home, path, why);
             }
             for refers in taken.refers {
                 if !known.insert(refers.path.clone()) {
@@ -220,7 +227,7 @@ impl Survey<'_> {
                     true => asked.push_back(refers),
                     false => {
                         let why = format!("is one of more than {} files", home.limits.files.1);
-                        self.not_read(home, refers.path, &why);
+                        self.not_read(home, refers.path, Reason::size(why));
                     }
                 }
             }
@@ -284,7 +291,7 @@ impl Survey<'_> {
                 }
                 Err(HomeError { why, .. }) => {
                     taken.hung |= why == Why::Hung;
-                    taken.not_read.push((asked.path, why.to_string()));
+                    taken.not_read.push((asked.path, (&why).into()));
                 }
             }
             match Instant::now() < home.deadline {
@@ -329,11 +336,11 @@ impl Survey<'_> {
         }
     }
 
-    fn not_read(&mut self, home: &Home<'_>, path: Vec<u8>, why: &str) {
+    fn not_read(&mut self, home: &Home<'_>, path: Vec<u8>, reason: Reason) {
         self.coverage.not_read.push(NotRead {
             account: home.accounts.first().map(|account| account.name.clone()),
             path,
-            why: why.to_owned(),
+            reason,
         });
     }
 }

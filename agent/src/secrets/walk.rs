@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::home::{HomeChild, HomeError, Ids, List, Listing, Why};
 
+use super::finding::Reason;
 use super::fitting::{Here, Named, Tail, without_stars};
 use super::places::Place;
 use super::recognise::Recogniser;
@@ -39,7 +40,7 @@ pub struct Walked {
     /// Files to be read.
     pub wanted: Vec<Wanted>,
     /// What could not be listed, or is no file, and why.
-    pub not_read: Vec<(Vec<u8>, String)>,
+    pub not_read: Vec<(Vec<u8>, Reason)>,
     /// Directories listed.
     pub directories: u32,
     /// Directories that did not answer.
@@ -74,8 +75,8 @@ pub fn walk(
     let base = base.strip_suffix(b"/").unwrap_or(base);
     walk.directory(base, tails.collect(), 0, Named::InFull);
     if walk.stopped {
-        let why = "was not looked at any further";
-        walk.found.not_read.push((base.to_vec(), why.into()));
+        let why = Reason::time("was not looked at any further");
+        walk.found.not_read.push((base.to_vec(), why));
     }
     walk.found
 }
@@ -108,7 +109,7 @@ impl Walk<'_> {
             }
             // Listing takes more rights than opening what one knows the name of.
             Err(Not::Listed(why @ Why::Denied { .. })) => {
-                self.not_read(here, &why.to_string());
+                self.not_read(here, (&why).into());
                 None
             }
             Err(not) => {
@@ -117,7 +118,7 @@ impl Walk<'_> {
                 }
                 let enough = self.found.hung.len() >= self.limits.hangs;
                 self.stopped = depth > 0 && (enough || not.stops());
-                self.not_read(here, &not.to_string());
+                self.not_read(here, (&not).into());
                 return;
             }
         };
@@ -132,7 +133,7 @@ impl Walk<'_> {
                     "holds more than {} names; of the others only fixed ones were looked for",
                     self.limits.names
                 );
-                self.not_read(here, &why);
+                self.not_read(here, Reason::size(why));
             }
             let names = tails.iter().map(|tail| tail.split().0);
             for name in names.filter(|name| !name.contains('*')) {
@@ -147,7 +148,7 @@ impl Walk<'_> {
         let below = |name: &[u8]| [path, b"/", name].concat();
         let here = if path.is_empty() { b"/" } else { path };
         for (name, kind) in found.special {
-            self.not_read(&below(&name), &Why::NotRegular(kind).to_string());
+            self.not_read(&below(&name), (&Why::NotRegular(kind)).into());
         }
         let mut files: Vec<_> = found.files.into_iter().collect();
         files.sort_by_key(|(_, (named, _))| *named);
@@ -159,7 +160,7 @@ impl Walk<'_> {
                     let why = format!(
                         "holds more files of a kind than are read: {most} of one directory, {most_of_all} of all"
                     );
-                    self.not_read(here, &why);
+                    self.not_read(here, Reason::size(why));
                     break;
                 }
                 count += 1;
@@ -178,7 +179,7 @@ impl Walk<'_> {
                     let why = format!(
                         "holds more directories than are looked into: {most} of one directory, {most_of_all} of all"
                     );
-                    self.not_read(here, &why);
+                    self.not_read(here, Reason::size(why));
                     break;
                 }
                 count += 1;
@@ -188,8 +189,8 @@ impl Walk<'_> {
         }
     }
 
-    fn not_read(&mut self, path: &[u8], why: &str) {
-        self.found.not_read.push((path.to_vec(), why.to_owned()));
+    fn not_read(&mut self, path: &[u8], why: Reason) {
+        self.found.not_read.push((path.to_vec(), why));
     }
 
     fn list(&mut self, path: &[u8]) -> Result<Listing, Not> {
@@ -216,12 +217,19 @@ impl Walk<'_> {
 }
 
 /// Why a directory was not listed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 enum Not {
-    #[error("{0}")]
     Listed(Why),
-    #[error("was not reached: the time for this home was up")]
     Time,
+}
+
+impl From<&Not> for Reason {
+    fn from(not: &Not) -> Self {
+        match not {
+            Not::Listed(why) => why.into(),
+            Not::Time => Self::time("was not reached: the time for this home was up"),
+        }
+    }
 }
 
 impl Not {
