@@ -35,6 +35,8 @@ pub mod processes;
 pub mod rights;
 /// What is held on the host rather than accepted: private keys, tokens, passwords in files.
 pub mod secrets;
+/// What a survey found, as sections with digests.
+pub mod sections;
 /// What sshd(8) reads: sshd_config(5) and authorized_keys, pure.
 pub mod sshd;
 /// The journal, which is the evidence chain, and its index.

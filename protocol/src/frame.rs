@@ -3,6 +3,8 @@
 //! A frame is a 4-byte big-endian length of what follows (1 to [`FRAME_BYTES_MAX`]), one byte that
 //! says which message it is, and the message's CBOR.
 
+use std::io::{self, Read};
+
 /// The largest frame, kind byte included, length field not: 1 MiB.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// The length field's size.
@@ -69,6 +71,25 @@ impl FrameBuffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// The next whole frame from a stream that blocks, with what came before; `None` at its end.
+    pub fn read_from(&mut self, stream: &mut impl Read) -> io::Result<Option<Frame>> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            match self.next_frame() {
+                Ok(Some(frame)) => return Ok(Some(frame)),
+                Ok(None) => {}
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            }
+            match stream.read(&mut chunk) {
+                Ok(0) if self.start == self.bytes.len() => return Ok(None),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.extend(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The next whole frame, or `None` until more bytes arrive.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, BadFrame> {
         let held = &self.bytes[self.start..];
@@ -117,6 +138,26 @@ mod tests {
             }
             assert_eq!(got, frames);
         }
+    }
+
+    #[test]
+    fn a_stream_ends_between_frames_or_is_cut_off() {
+        let frame = Frame {
+            kind: 7,
+            body: vec![1; 40_000],
+        };
+        let wire = [frame.to_bytes(), frame.to_bytes()].concat();
+        let mut buffer = FrameBuffer::default();
+        let mut stream = wire.as_slice();
+        for _ in 0..2 {
+            let next = buffer.read_from(&mut stream).unwrap();
+            assert_eq!(next, Some(frame.clone()));
+        }
+        assert_eq!(buffer.read_from(&mut stream).unwrap(), None);
+        let mut cut = &wire[..wire.len() - 1];
+        buffer.read_from(&mut cut).unwrap();
+        let error = buffer.read_from(&mut cut).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

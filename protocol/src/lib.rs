@@ -1,6 +1,6 @@
 //! What Rescind's agent and control plane say to each other.
 //!
-//! Nothing here does I/O or reads a clock: bytes in, values out. `PROTOCOL.md` beside this crate
+//! Nothing here opens anything or reads a clock: bytes in, values out. `PROTOCOL.md` beside this crate
 //! describes the same wire in prose; where the two differ, one of them has a bug.
 //!
 //! Reading order:
@@ -8,6 +8,8 @@
 
 /// CBOR helpers shared by the modules above.
 pub mod cbor;
+/// What was added, removed and changed between two states of a section.
+pub mod difference;
 /// Joining a fleet: the one-time token and the exchange it opens.
 pub mod enrol;
 /// The chained, signed record of what was ordered, changed and seen.
@@ -24,6 +26,10 @@ pub mod order;
 pub mod outcome;
 /// One way to act on a host, and whether it is open.
 pub mod path;
+/// A section of what a host's survey found, as JSON.
+pub mod section;
+/// Rows of sections as people read them.
+pub mod section_words;
 /// Ed25519 signatures over exact bytes (DSSE pre-authentication encoding).
 pub mod sign;
 

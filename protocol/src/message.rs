@@ -10,7 +10,7 @@ use crate::cbor::{self, Malformed};
 use crate::enrol::{EnrolRequest, Enrolled};
 use crate::evidence::{ChainHead, NotAccepted, SealedRecord};
 use crate::frame::Frame;
-use crate::name::{Digest, HostId, OrderId, UnixMillis};
+use crate::name::{Digest, HostId, OrderId, SectionName, UnixMillis};
 
 /// The first kind that the link itself handles.
 pub const LINK_KINDS: u8 = 0x80;
@@ -79,6 +79,8 @@ messages! {
     0x0a Answer(Answer),
     /// Host: a section of the inventory that changed, in pieces.
     0x0b Inventory(InventoryPart),
+    /// Control plane: a section is kept, or why it is not.
+    0x0c InventoryAck(InventoryAck),
     /// Either link end: I am here.
     0x80 Heartbeat(Heartbeat),
     /// Control plane: come back later.
@@ -149,6 +151,22 @@ pub struct Welcome {
     /// The control plane's clock.
     #[n(2)]
     pub now: UnixMillis,
+    /// The sections of the host's survey that the control plane keeps; the host sends those that
+    /// are others. `None` when it keeps none for anybody: then the host sends none.
+    #[n(3)]
+    pub sections: Option<Vec<SectionDigest>>,
+}
+
+/// Which state of a section somebody has.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SectionDigest {
+    /// The section.
+    #[n(0)]
+    pub section: SectionName,
+    /// The SHA-256 of its JSON.
+    #[n(1)]
+    pub digest: Digest,
 }
 
 /// A signed order, as [`crate::order::SignedOrder::to_bytes`] made it.
@@ -278,6 +296,13 @@ pub enum Question {
         #[n(0)]
         account: crate::name::AccountName,
     },
+    /// A section of the survey, taken now; answered by its JSON, see [`crate::section`].
+    #[n(3)]
+    Section {
+        /// Which.
+        #[n(0)]
+        section: SectionName,
+    },
 }
 
 /// A piece of an answer.
@@ -298,22 +323,46 @@ pub struct Answer {
     pub error: Option<String>,
 }
 
-/// A piece of an inventory section.
+/// A piece of a section of the host's survey, see [`crate::section`]. The pieces of one section
+/// follow each other, with no piece of another between them.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct InventoryPart {
-    /// The section's name: `accounts`, `paths`, ….
+    /// The section.
     #[n(0)]
-    pub section: String,
+    pub section: SectionName,
     /// The digest of the whole section.
     #[n(1)]
     pub digest: Digest,
-    /// JSON, at most 256 KiB of it.
+    /// JSON, at most [`crate::section::PIECE_BYTES_MAX`] of it.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub json: Vec<u8>,
     /// Whether this is the last piece.
     #[n(3)]
     pub last: bool,
+    /// How many bytes of the section came before this piece.
+    #[n(4)]
+    #[cbor(default)]
+    pub at: u64,
+}
+
+/// What became of a section that a host sent.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct InventoryAck {
+    /// The section.
+    #[n(0)]
+    pub section: SectionName,
+    /// The digest that came with its pieces.
+    #[n(1)]
+    pub digest: Digest,
+    /// Why it is not kept; absent when it is.
+    #[n(2)]
+    pub refused: Option<String>,
+    /// It was not kept because of the control plane's own state, and may be sent again later.
+    #[n(3)]
+    #[cbor(default)]
+    pub again: bool,
 }
 
 /// I am here.
@@ -399,6 +448,23 @@ mod tests {
             Query {
                 id: 1,
                 what: Question::Paths { account: None },
+            }
+            .into(),
+            Welcome {
+                protocol: 1,
+                chain: ChainHead::default(),
+                now: UnixMillis(5),
+                sections: Some(vec![SectionDigest {
+                    section: "sudo".parse().unwrap(),
+                    digest: Digest::default(),
+                }]),
+            }
+            .into(),
+            InventoryAck {
+                section: "sudo".parse().unwrap(),
+                digest: Digest::default(),
+                refused: Some("why".into()),
+                again: true,
             }
             .into(),
         ] {

@@ -154,6 +154,37 @@ impl fmt::Display for HostName {
 text_codec!(HostName);
 serde_as_text!(HostName);
 
+/// The name of a section of a survey: 1 to 32 of `a-z` and `_`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SectionName(Box<str>);
+
+impl SectionName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+impl FromStr for SectionName {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        if text.is_empty() || text.len() > 32 || !text.bytes().all(letter) {
+            return Err(BadName::new(
+                "section",
+                "want 1 to 32 of 'a' to 'z' and '_'",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+}
+impl fmt::Display for SectionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+text_codec!(SectionName);
+serde_as_text!(SectionName);
+
 /// The SHA-256 of an SSH public key blob, written as ssh-keygen(1) does: `SHA256:` and base64
 /// without padding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,12 +11,14 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use rescind_protocol::name::AccountName;
 use rescind_protocol::order::ORDER_BYTES_MAX;
+use rescind_protocol::section_words;
 use serde_json::Value;
 
 use crate::cli::exit::Exit;
 use crate::cli::table::{Table, text};
 use crate::config::layout;
 use crate::daemon::admin::{self, AskError, Request};
+use crate::sections::Section;
 
 /// Options that all of these commands share.
 #[derive(Debug, Clone, Args)]
@@ -59,12 +61,22 @@ pub struct Paths {
     at: Where,
 }
 
-/// The accounts of this host, each with how many ways in are open; or the secrets that lie on it
+/// The accounts of this host, each with how many ways in are open and what runs as it; or the
+/// survey of it, section by section; or the secrets that lie on it
 #[derive(Debug, Args)]
 #[command(after_help = super::secrets::HELP)]
 pub struct Inventory {
-    /// Private keys, tokens and passwords in files: whose, where, their fingerprints, never a value
+    /// One section of the survey: host, accounts, ssh_keys, logins, sudo, privileges, deferred, secrets
+    #[arg(long, value_name = "NAME", value_parser = super::sections::section)]
+    section: Option<Section>,
+    /// What the survey could not read, and why; with --section, of one section
+    #[arg(long, conflicts_with = "diff")]
+    coverage: bool,
+    /// What is not as it was at the last survey that the service kept, or changed last before it
     #[arg(long)]
+    diff: bool,
+    /// Private keys, tokens and passwords in files: whose, where, their fingerprints, never a value
+    #[arg(long, conflicts_with_all = ["section", "coverage", "diff"])]
     secrets: bool,
     /// Of the secrets, only those in this account's home
     #[arg(long, requires = "secrets")]
@@ -144,17 +156,24 @@ impl Inventory {
         if self.secrets {
             return super::secrets::show(&self.at, self.account.as_ref());
         }
+        if self.coverage {
+            return super::sections::coverage(&self.at, self.section);
+        }
+        if self.diff {
+            return super::sections::diff(&self.at, self.section);
+        }
+        if let Some(section) = self.section {
+            return super::sections::show(&self.at, section);
+        }
         show(&self.at, Request::Inventory, |accounts| {
-            let mut table = Table::new(&[
+            const COLUMNS: [&str; 8] = [
                 "account", "uid", "password", "expires", "shell", "keys", "open", "unknown",
-            ]);
+            ];
+            let mut table = Table::new(&[&COLUMNS[..], &["runs"]].concat());
             for account in accounts.as_array().into_iter().flatten() {
-                table.row(
-                    &[
-                        "account", "uid", "password", "expires", "shell", "keys", "open", "unknown",
-                    ]
-                    .map(|k| text(&account[k])),
-                );
+                let mut cells = COLUMNS.map(|column| text(&account[column])).to_vec();
+                cells.push(section_words::runs(&account["runs"]));
+                table.row(&cells);
             }
             table.print();
             Exit::Ok

@@ -21,6 +21,8 @@ pub mod logging;
 pub mod run;
 /// `inventory --secrets`.
 mod secrets;
+/// `inventory --section`, `--coverage`, `--diff`.
+mod sections;
 /// Tables for people.
 mod table;
 

@@ -15,6 +15,9 @@ use crate::orders::held;
 pub(super) const HELP: &str = "\
 Examples:
   rescind-agent inventory --json
+  rescind-agent inventory --section ssh_keys
+  rescind-agent inventory --coverage
+  rescind-agent inventory --diff
   rescind-agent inventory --secrets --account alice
   rescind-agent inventory --secrets --root /mnt/image --json
 

@@ -4,7 +4,7 @@
 //! in the asking process itself when no daemon runs (`--root`, a rescue system), so what a command
 //! prints does not depend on where it was computed.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -142,9 +142,10 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Value, AskError> {
         .write_all(&frame.to_bytes())
         .map_err(AskError::Broken)?;
     let mut json = Vec::new();
-    let mut frames = Frames::default();
+    let mut frames = FrameBuffer::default();
     loop {
-        let frame = frames.next(&mut stream).map_err(AskError::Broken)?;
+        let frame = frames.read_from(&mut stream).map_err(AskError::Broken)?;
+        let frame = frame.ok_or_else(|| AskError::Broken(ErrorKind::UnexpectedEof.into()))?;
         json.extend_from_slice(&frame.body);
         match frame.kind {
             ANSWER_PART => {}
@@ -165,7 +166,8 @@ pub fn serve(
 ) -> std::io::Result<()> {
     stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
     stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
-    let frame = Frames::default().next(&mut stream)?;
+    let frame = FrameBuffer::default().read_from(&mut stream)?;
+    let frame = frame.ok_or(ErrorKind::UnexpectedEof)?;
     let answer = match serde_json::from_slice::<Request>(&frame.body) {
         Ok(request) if frame.kind == REQUEST => ask_worker(request),
         _ => {
@@ -190,25 +192,4 @@ pub fn serve(
         stream.write_all(&Frame { kind, body }.to_bytes())?;
     }
     Ok(())
-}
-
-/// Frames from a stream, with what was read beyond the last one.
-#[derive(Default)]
-struct Frames(FrameBuffer);
-
-impl Frames {
-    fn next(&mut self, stream: &mut UnixStream) -> std::io::Result<Frame> {
-        let mut chunk = [0; 16 * 1024];
-        loop {
-            match self.0.next_frame() {
-                Ok(Some(frame)) => return Ok(frame),
-                Ok(None) => {}
-                Err(error) => return Err(std::io::Error::other(error)),
-            }
-            match stream.read(&mut chunk)? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                count => self.0.extend(&chunk[..count]),
-            }
-        }
-    }
 }

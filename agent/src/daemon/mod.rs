@@ -9,6 +9,10 @@ pub mod admin;
 mod listen;
 /// Giving memory back when nothing waits.
 mod memory_use;
+/// When the host is surveyed, and what of it is sent.
+mod survey;
+/// The process in which a survey is taken.
+mod survey_process;
 /// The connection to the control plane.
 mod uplink;
 /// File watches.
@@ -22,12 +26,15 @@ use std::time::{Duration, Instant};
 
 use crate::config::layout;
 use crate::daemon::memory_use::MemoryUse;
+use crate::daemon::survey::Surveys;
 use crate::daemon::uplink::Uplink;
 use crate::daemon::watch::Watch;
 use crate::daemon::work::{ConnectionId, Work};
 use crate::orders::{Engine, Look};
 use crate::store::IndexWork;
 use crate::sys::{service, signals};
+
+pub use crate::daemon::survey_process::hidden_entry;
 
 /// Pieces of work waiting for the worker.
 const WORK_MAX: usize = 256;
@@ -97,6 +104,7 @@ pub fn run(root: &Path, mut engine: Engine, survey_every: Duration) -> Result<()
         work,
         survey_every,
         next_survey: Instant::now(),
+        surveys: Surveys::new(root, survey_every),
         index: IndexWork::None,
         memory: MemoryUse::new(),
         asking: 0,
@@ -114,6 +122,7 @@ struct Worker {
     work: SyncSender<Work>,
     survey_every: Duration,
     next_survey: Instant,
+    surveys: Surveys,
     index: IndexWork,
     memory: MemoryUse,
     /// How many orders the host's own tools are being asked about.
@@ -149,6 +158,7 @@ impl Worker {
     fn idle_for(&mut self) -> Duration {
         let survey = self.next_survey.saturating_duration_since(Instant::now());
         let memory = self.memory.give_back().unwrap_or(IDLE);
+        let survey = survey.min(self.surveys.due_in());
         survey.min(memory).min(match self.index {
             IndexWork::None => IDLE,
             IndexWork::UnderWay => INDEX_LOOK,
@@ -175,7 +185,7 @@ impl Worker {
                 let Some(uplink) = self.uplink.as_mut().filter(|uplink| uplink.id == id) else {
                     return;
                 };
-                if let Err(error) = uplink.handle(&mut self.engine, &frame) {
+                if let Err(error) = uplink.handle(&mut self.engine, &mut self.surveys, &frame) {
                     tracing::warn!(%error, "connection dropped");
                     self.uplink = None;
                 }
@@ -195,6 +205,7 @@ impl Worker {
                     tracing::error!(%order, %error, "what the host's own tools said is lost");
                 }
             }
+            Work::Surveyed(ended) => self.surveys.end(ended, self.uplink.as_mut()),
             Work::Changed | Work::Stop => {}
         }
     }
@@ -285,6 +296,7 @@ impl Worker {
     fn when_nothing_waits(&mut self) {
         self.watch_what_matters();
         self.have_confirmed();
+        self.surveys.start_if_due(self.uplink.as_ref(), &self.work);
         match self.engine.tidy() {
             Ok(index) => self.index = index,
             Err(error) => {

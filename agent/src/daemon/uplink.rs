@@ -6,7 +6,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -14,15 +14,21 @@ use rescind_protocol::evidence::SealedRecord;
 use rescind_protocol::frame::{Frame, FrameBuffer};
 use rescind_protocol::message::STANDING_IDS_MAX;
 use rescind_protocol::message::{
-    Answer, Evidence, Message, OrderAck, Query, Question, StandingList,
+    Answer, Evidence, InventoryAck, Message, OrderAck, Query, Question, SectionDigest, StandingList,
 };
 
+use rescind_protocol::name::{Digest, SectionName};
+
 use crate::daemon::admin;
+use crate::daemon::survey::Surveys;
+use crate::daemon::survey_process::Digests;
 use crate::daemon::work::{ConnectionId, Work};
 use crate::orders::Engine;
 
 /// Frames waiting to be written to the link.
 const QUEUE_FRAMES_MAX: usize = 64;
+/// Frames that wait until nothing else does.
+const LANE_FRAMES_MAX: usize = 1;
 /// How long one write to the link may take before the connection is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of evidence in one frame.
@@ -54,11 +60,46 @@ pub enum Hangup {
 pub struct Uplink {
     /// Tells this connection from earlier ones.
     pub id: ConnectionId,
-    frames: SyncSender<Vec<u8>>,
+    frames: SyncSender<Out>,
+    lane: Lane,
     stream: UnixStream,
     /// The next record to send; `None` until the control plane said where it stands.
     next: Option<u64>,
     acknowledged: u64,
+    /// The sections that the control plane has; `None` until it said so, and where it has no use
+    /// for them.
+    sections: Option<Digests>,
+    /// The sections that were sent and not yet acknowledged, or refused.
+    sent: Digests,
+    /// Those of them that are to be sent again with the next survey.
+    again: Digests,
+}
+
+/// What the writing thread is given.
+#[derive(Debug)]
+enum Out {
+    Frame(Vec<u8>),
+    /// There is something in the lane.
+    Lane,
+    Close,
+}
+
+/// The way to the link for what may wait: a frame leaves only when no other is there to be sent.
+/// Who sends here waits until there is room.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    frames: SyncSender<Vec<u8>>,
+    wake: SyncSender<Out>,
+}
+
+impl Lane {
+    /// Sends a message; whether there is still a connection to take it.
+    pub fn send(&self, message: impl Into<Message>) -> bool {
+        let sent = self.frames.send(message.into().to_frame().to_bytes());
+        // Full, it has frames to write, and looks here after each.
+        let _ = self.wake.try_send(Out::Lane);
+        sent.is_ok()
+    }
 }
 
 impl Uplink {
@@ -69,7 +110,8 @@ impl Uplink {
         work: SyncSender<Work>,
         hello: Message,
     ) -> std::io::Result<Self> {
-        let (frames, queue) = sync_channel::<Vec<u8>>(QUEUE_FRAMES_MAX);
+        let (frames, queue) = sync_channel::<Out>(QUEUE_FRAMES_MAX);
+        let (lane, lane_queue) = sync_channel::<Vec<u8>>(LANE_FRAMES_MAX);
         let mut reader = stream.try_clone()?;
         let mut writer = stream.try_clone()?;
         writer.set_write_timeout(Some(WRITE_TIMEOUT))?;
@@ -77,7 +119,7 @@ impl Uplink {
             .name("link-write".into())
             .stack_size(64 * 1024)
             .spawn(move || {
-                while let Ok(bytes) = queue.recv() {
+                while let Some(bytes) = next_to_write(&queue, &lane_queue) {
                     if writer.write_all(&bytes).is_err() {
                         break;
                     }
@@ -95,10 +137,17 @@ impl Uplink {
             })?;
         let uplink = Self {
             id,
+            lane: Lane {
+                frames: lane,
+                wake: frames.clone(),
+            },
             frames,
             stream,
             next: None,
             acknowledged: 0,
+            sections: None,
+            sent: Digests::new(),
+            again: Digests::new(),
         };
         // The queue of a new connection is empty, so this cannot be the one that stalls.
         let _ = uplink.send(hello);
@@ -106,7 +155,12 @@ impl Uplink {
     }
 
     /// Handles one frame; an order in it is accepted but not yet carried out.
-    pub fn handle(&mut self, engine: &mut Engine, frame: &Frame) -> Result<(), Hangup> {
+    pub fn handle(
+        &mut self,
+        engine: &mut Engine,
+        surveys: &mut Surveys,
+        frame: &Frame,
+    ) -> Result<(), Hangup> {
         let Some(message) = Message::from_frame(frame)? else {
             return Ok(());
         };
@@ -114,7 +168,9 @@ impl Uplink {
             Message::Welcome(welcome) => {
                 self.next = Some(welcome.chain.next);
                 self.acknowledged = welcome.chain.next;
+                self.sections = welcome.sections.map(digests);
                 engine.acknowledge_evidence(welcome.chain);
+                surveys.compare(self);
             }
             Message::Order(order) => {
                 let receipt =
@@ -130,7 +186,8 @@ impl Uplink {
                 orders.truncate(STANDING_IDS_MAX);
                 self.send(StandingList { orders })?;
             }
-            Message::Query(query) => self.answer(engine, query)?,
+            Message::Query(query) => self.answer(engine, surveys, query)?,
+            Message::InventoryAck(ack) => self.acknowledge_section(ack),
             // What only a host sends, or only the link handles, means nothing here.
             _ => {}
         }
@@ -153,11 +210,74 @@ impl Uplink {
         Ok(())
     }
 
-    fn answer(&self, engine: &mut Engine, query: Query) -> Result<(), Hangup> {
+    /// The states of sections that need not be sent; `None` where none is wanted.
+    pub fn sections_known(&self) -> Option<Digests> {
+        let mut known = self.sections.clone()?;
+        known.extend(self.sent.clone());
+        Some(known)
+    }
+
+    /// Whether the control plane wants sections and has these in another state.
+    pub fn lacks(&self, digests: &Digests) -> bool {
+        let known = self.sections_known();
+        known.is_some_and(|known| {
+            let mut all = digests.iter();
+            all.any(|(section, digest)| known.get(section) != Some(digest))
+        })
+    }
+
+    /// These sections were sent whole.
+    pub fn note_sent(&mut self, sent: Vec<SectionDigest>) {
+        // Some were answered while others were still on their way.
+        let again = std::mem::take(&mut self.again);
+        let answered = |section: &SectionName, digest: &Digest| {
+            let known = self.sections.iter().chain([&again]);
+            let mut states = known.filter_map(|known| known.get(section));
+            states.any(|state| state == digest)
+        };
+        let mut sent = digests(sent);
+        sent.retain(|section, digest| !answered(section, digest));
+        self.sent.extend(sent);
+    }
+
+    /// The way for what may wait.
+    pub fn lane(&self) -> Lane {
+        self.lane.clone()
+    }
+
+    fn acknowledge_section(&mut self, ack: InventoryAck) {
+        let InventoryAck {
+            section,
+            digest,
+            refused,
+            again,
+        } = ack;
+        match refused {
+            None => {
+                self.sent.remove(&section);
+                if let Some(known) = &mut self.sections {
+                    known.insert(section, digest);
+                }
+            }
+            Some(why) => {
+                tracing::warn!(%section, why, "the control plane did not keep a section");
+                if again {
+                    self.sent.remove(&section);
+                    self.again.insert(section, digest);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, engine: &mut Engine, surveys: &Surveys, query: Query) -> Result<(), Hangup> {
         let request = match query.what {
             Question::Paths { account } => admin::Request::Paths { account },
             Question::Inventory => admin::Request::Inventory,
             Question::Explain { account } => admin::Request::Explain { account },
+            Question::Section { section } => {
+                surveys.answer(self.lane(), query.id, section);
+                return Ok(());
+            }
         };
         let json = match admin::answer(engine, request) {
             Ok(answer) => answer.to_string().into_bytes(),
@@ -188,7 +308,8 @@ impl Uplink {
 
     fn send(&self, message: impl Into<Message>) -> Result<(), Hangup> {
         let bytes = message.into().to_frame().to_bytes();
-        self.frames.try_send(bytes).map_err(|error| match error {
+        let out = Out::Frame(bytes);
+        self.frames.try_send(out).map_err(|error| match error {
             TrySendError::Full(_) => Hangup::Stalled,
             TrySendError::Disconnected(_) => Hangup::Closed,
         })
@@ -197,9 +318,35 @@ impl Uplink {
 
 impl Drop for Uplink {
     fn drop(&mut self) {
-        // Ends both threads, whatever they wait for.
+        // Ends both threads, whatever they wait for. Full, its thread writes, which fails now.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        let _ = self.frames.try_send(Out::Close);
     }
+}
+
+/// The next frame to write: one from the lane only when there is no other. `None` at the end.
+fn next_to_write(queue: &Receiver<Out>, lane: &Receiver<Vec<u8>>) -> Option<Vec<u8>> {
+    loop {
+        let out = match queue.try_recv() {
+            Err(TryRecvError::Empty) => match lane.try_recv() {
+                Ok(bytes) => return Some(bytes),
+                // A frame that is put into the lane after this look is followed by a wake-up.
+                Err(_) => queue.recv().ok()?,
+            },
+            Err(TryRecvError::Disconnected) => return None,
+            Ok(out) => out,
+        };
+        match out {
+            Out::Frame(bytes) => return Some(bytes),
+            Out::Lane => {}
+            Out::Close => return None,
+        }
+    }
+}
+
+fn digests(sections: Vec<SectionDigest>) -> Digests {
+    let pairs = sections.into_iter().map(|one| (one.section, one.digest));
+    pairs.collect()
 }
 
 /// Reads frames until the other end closes, sends something that is no frame, or `each` is done.

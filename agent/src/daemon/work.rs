@@ -8,6 +8,7 @@ use rescind_protocol::frame::Frame;
 use rescind_protocol::name::OrderId;
 
 use crate::daemon::admin::Request;
+use crate::daemon::survey::Ended;
 
 /// Tells one connection of the link from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Work {
     Admin(Request, SyncSender<Result<serde_json::Value, String>>),
     /// The host's own tools have answered about an order.
     Confirmed(OrderId, Vec<Confirmation>),
+    /// The host was surveyed.
+    Surveyed(Ended),
     /// Something changed on disk; [`crate::daemon::watch::Watch::take`] says what.
     Changed,
     /// Finish what is begun and stop.

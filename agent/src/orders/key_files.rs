@@ -1,6 +1,6 @@
 //! Key files, for plans and for the evaluator: each read once in a reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use crate::home::{
 };
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
+use crate::host::not_read::{Cause, NotRead, Notes};
 use crate::host::root::HostRoot;
 use crate::paths::facts::{KeyFileFacts, KeyFiles, Ownership, ReadAs};
 use crate::paths::strict_modes::{Member, is_private_group};
@@ -26,6 +27,15 @@ const GROUP_WRITABLE: u32 = 0o020;
 /// What a reading knows of a file: its content, that there is none, or why it could not be read.
 type Known = Result<Option<Rc<Content>>, HomeError>;
 
+/// What a user's file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// It may hold keys.
+    Keys,
+    /// It may be a unit, or lead to one.
+    Units,
+}
+
 /// Users' files, as their owners see them.
 pub struct UserFiles<'h> {
     homes: &'h mut HomeChild,
@@ -35,6 +45,10 @@ pub struct UserFiles<'h> {
     accounts: Rc<Accounts>,
     known: BTreeMap<Key, Known>,
     listed: BTreeMap<Key, Result<Listing, HomeError>>,
+    /// Uids on whose file systems an answer was waited for in vain: nobody waits for them again.
+    hung: BTreeSet<u32>,
+    keys_not_read: Notes,
+    units_not_read: Notes,
 }
 
 /// A path, and as whom it was looked at.
@@ -67,7 +81,57 @@ impl<'h> UserFiles<'h> {
             accounts,
             known: BTreeMap::new(),
             listed: BTreeMap::new(),
+            hung: BTreeSet::new(),
+            keys_not_read: Notes::default(),
+            units_not_read: Notes::default(),
         }
+    }
+
+    /// What could not be read since the last call.
+    pub fn take_not_read(&mut self) -> Vec<(Purpose, NotRead)> {
+        let keys = self.keys_not_read.take().into_iter();
+        let units = self.units_not_read.take().into_iter();
+        keys.map(|one| (Purpose::Keys, one))
+            .chain(units.map(|one| (Purpose::Units, one)))
+            .collect()
+    }
+
+    /// Remembers why a file was not read, and who does not answer.
+    fn noted<T>(
+        &mut self,
+        account: &Account,
+        purpose: Purpose,
+        read: Result<T, HomeError>,
+    ) -> Result<T, HomeError> {
+        if let Err(error) = &read
+            && error.why != Why::Missing
+        {
+            if error.why == Why::Hung {
+                self.hung.insert(account.uid);
+            }
+            let notes = match purpose {
+                Purpose::Keys => &mut self.keys_not_read,
+                Purpose::Units => &mut self.units_not_read,
+            };
+            notes.add(NotRead {
+                account: Some(account.name.clone()),
+                path: Some(std::ffi::OsStr::from_bytes(&error.path).into()),
+                cause: (&error.why).into(),
+                why: error.why.to_string(),
+            });
+        }
+        read
+    }
+
+    /// Whether it is in vain to wait for a file of this account.
+    fn is_hung<T>(&self, account: &Account, path: &[u8]) -> Option<Result<T, HomeError>> {
+        let hung = self.hung.contains(&account.uid);
+        hung.then(|| {
+            Err(HomeError {
+                path: path.to_vec(),
+                why: Why::Hung,
+            })
+        })
     }
 
     /// How to look at what will be asked for and is not known yet.
@@ -76,9 +140,13 @@ impl<'h> UserFiles<'h> {
             Soon::File(path) => Look::Read(read_as(account, &path)),
             Soon::Names(path, max_entries) => Look::List(list_as(account, path, max_entries)),
         });
-        looks
-            .filter(|look| !self.known.contains_key(&key_of(look)))
-            .collect()
+        let is_known = |look: &Look| {
+            let key = key_of(look);
+            self.known.contains_key(&key)
+                || self.listed.contains_key(&key)
+                || self.hung.contains(&key.1)
+        };
+        looks.filter(|look| !is_known(look)).collect()
     }
 
     /// Looks at all of it, in few messages to the child instead of one for each.
@@ -107,9 +175,13 @@ impl<'h> UserFiles<'h> {
     ) -> Result<Option<Rc<Content>>, HomeError> {
         let key = (path.to_vec(), account.uid);
         if let Some(known) = self.known.get(&key) {
-            return known.clone();
+            // Whoever read it has not noted it.
+            let known = known.clone();
+            return self.noted(account, Purpose::Keys, known);
         }
-        let content = self.homes.read(&read_as(account, path), PATIENCE);
+        let content = self.is_hung(account, path);
+        let content = content.unwrap_or_else(|| self.homes.read(&read_as(account, path), PATIENCE));
+        let content = self.noted(account, Purpose::Keys, content);
         let content = missing_is_none(content.map(Rc::new));
         self.known.insert(key, content.clone());
         content
@@ -244,7 +316,9 @@ impl UserFiles<'_> {
             home: None,
             max_bytes,
         };
-        self.homes.read(&read, PATIENCE)
+        let content = self.is_hung(account, path);
+        let content = content.unwrap_or_else(|| self.homes.read(&read, PATIENCE));
+        self.noted(account, Purpose::Units, content)
     }
 
     /// A directory as the account would list it, not kept.
@@ -254,11 +328,24 @@ impl UserFiles<'_> {
         path: &[u8],
         max_entries: u32,
     ) -> Result<Listing, HomeError> {
-        if let Some(listed) = self.listed.remove(&(path.to_vec(), account.uid)) {
-            return listed;
+        let key = (path.to_vec(), account.uid);
+        let listing = match self.listed.remove(&key) {
+            Some(listing) => listing,
+            None => {
+                let list = list_as(account, path.to_vec(), max_entries);
+                let listing = self.is_hung(account, path);
+                listing.unwrap_or_else(|| self.homes.list(&list, PATIENCE))
+            }
+        };
+        if listing.as_ref().is_ok_and(|listing| listing.more) {
+            self.units_not_read.add(NotRead {
+                account: Some(account.name.clone()),
+                path: Some(std::ffi::OsStr::from_bytes(path).into()),
+                cause: Cause::Size,
+                why: format!("holds more than {max_entries} names"),
+            });
         }
-        let list = list_as(account, path.to_vec(), max_entries);
-        self.homes.list(&list, PATIENCE)
+        self.noted(account, Purpose::Units, listing)
     }
 }
 

@@ -45,6 +45,8 @@ mod release;
 mod report;
 /// Which sshds the host has.
 mod sshds;
+/// The survey of a host, as sections.
+pub mod survey;
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! What can be asked of a host without an agent and without its store, as JSON with stable names.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -7,12 +8,14 @@ use rescind_protocol::name::AccountName;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 use serde_json::{Value, json};
 
-use crate::host::account::{Account, PasswordState};
+use crate::host::account::Account;
 use crate::host::root::HostRoot;
 use crate::orders::EngineError;
 use crate::orders::becoming;
 use crate::orders::host::{Host, HostError};
-use crate::sshd::printable::printable;
+use crate::processes::services::services;
+use crate::sections::accounts;
+use crate::store::{Clock, HostClock};
 
 impl Host {
     /// The host below `root`: `/`, or a directory that is not booted.
@@ -35,31 +38,33 @@ impl Host {
             return Err(EngineError::NoAccount(name.clone()));
         }
         let mut all = Vec::new();
-        reading.paths_of_each(&accounts, |_, paths| all.extend(paths));
+        reading.pass_over(&accounts, |reading, account| {
+            all.extend(reading.paths(account))
+        });
         Ok(all)
     }
 
-    /// The accounts, each with how many ways in are open.
+    /// The accounts, each with how many ways in are open and what runs as it.
     pub fn inventory(&mut self) -> Result<Value, EngineError> {
         let mut reading = self.read()?;
-        let accounts: Vec<Account> = reading.accounts.iter().collect();
-        let mut rows = Vec::with_capacity(accounts.len());
-        reading.paths_of_each(&accounts, |account, paths| {
+        let all: Vec<Account> = reading.accounts.iter().collect();
+        let running = match reading.moment() {
+            Some(moment) => services(moment, HostClock.boot_us() / 1_000_000).0,
+            None => BTreeMap::new(),
+        };
+        let mut rows = Vec::with_capacity(all.len());
+        reading.pass_over(&all, |reading, account| {
+            let paths = reading.paths(account);
             let count = |state| paths.iter().filter(|path| path.state == state).count();
             let keys = paths
                 .iter()
                 .filter(|path| path.mechanism == Mechanism::SshPublicKey);
-            rows.push(json!({
-                "account": account.name,
-                "uid": account.uid,
-                "password": password(account.password),
-                "expires": account.expire_day,
-                "shell": printable(&account.shell),
-                "home": printable(&account.home),
-                "keys": keys.count(),
-                "open": count(PathState::Open),
-                "unknown": count(PathState::Unknown),
-            }));
+            let of_uid = running.get(&account.uid).map_or(&[][..], Vec::as_slice);
+            let mut row = json!(accounts::Row::new(account, &paths, of_uid));
+            row["keys"] = keys.count().into();
+            row["open"] = count(PathState::Open).into();
+            row["unknown"] = count(PathState::Unknown).into();
+            rows.push(row);
         });
         Ok(rows.into())
     }
@@ -70,16 +75,5 @@ impl Host {
         let account = reading.accounts.by_name(name);
         let account = account.ok_or_else(|| EngineError::NoAccount(name.clone()))?;
         Ok(becoming::explain(&mut reading, &account).to_json())
-    }
-}
-
-const fn password(state: PasswordState) -> &'static str {
-    match state {
-        PasswordState::Empty => "empty",
-        PasswordState::Usable => "set",
-        PasswordState::Locked => "locked",
-        PasswordState::Unusable => "none",
-        PasswordState::Missing => "missing",
-        PasswordState::Unknown => "unknown",
     }
 }

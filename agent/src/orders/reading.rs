@@ -17,12 +17,13 @@ use crate::host::account::{Account, shell_refuses};
 use crate::host::accounts::Accounts;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::login_defs::LoginDefs;
+use crate::host::not_read::NotRead;
 use crate::host::root::HostRoot;
 use crate::host::shadow::Shadow;
 use crate::orders::acting::{self, Acting, sudo_policy};
 use crate::orders::host::{HostError, closing_in_passwd, closing_in_shadow};
 use crate::orders::kept::KeptFields;
-use crate::orders::key_files::{Soon, UserFiles};
+use crate::orders::key_files::{Purpose, Soon, UserFiles};
 use crate::orders::plan::KeyFileSeen;
 use crate::orders::sshds::{self, Releases};
 use crate::paths::facts::{Facts, Shell, Sshd};
@@ -299,19 +300,24 @@ impl<'h> Reading<'h> {
 
     /// Every way in of an account: what the evaluator says, and what is open already.
     pub fn paths(&mut self, account: &Account) -> Vec<AccessPath> {
+        let mut found = self.paths_at_rest(account);
+        found.extend(self.open_now(account));
+        found
+    }
+
+    /// The same without what is open already: sessions and processes come and go.
+    pub fn paths_at_rest(&mut self, account: &Account) -> Vec<AccessPath> {
         let acting = self.all_acting();
         let looks = self.looks(std::slice::from_ref(account), &acting);
         self.files.prepare(&looks);
-        self.judge(account)
+        let mut found = self.ways_in(account, None);
+        found.extend(self.acting(account));
+        found
     }
 
-    /// [`Reading::paths`] of many accounts, their files read in few messages and not kept: while
-    /// some are judged, those of the next are read.
-    pub fn paths_of_each(
-        &mut self,
-        accounts: &[Account],
-        mut each: impl FnMut(&Account, Vec<AccessPath>),
-    ) {
+    /// Calls `each` for every account, when what [`Reading::paths`] will ask for has been read: the
+    /// files of many in few messages, those of the next while these are judged. They are not kept.
+    pub fn pass_over(&mut self, accounts: &[Account], mut each: impl FnMut(&mut Self, &Account)) {
         let acting = self.all_acting();
         let mut parts = accounts.chunks(ACCOUNTS_AT_ONCE);
         let mut next = parts.next().unwrap_or_default();
@@ -323,12 +329,12 @@ impl<'h> Reading<'h> {
             looks = self.looks(next, &acting);
             self.files.begin_next(&looks);
             for account in these {
-                each(account, self.judge(account));
+                each(self, account);
             }
         }
     }
 
-    /// How to look at what [`Reading::judge`] will ask for.
+    /// How to look at what [`Reading::paths_at_rest`] will ask for.
     fn looks(&self, accounts: &[Account], acting: &Acting) -> Vec<Look> {
         let of_each = accounts.iter().flat_map(|account| {
             let (files, _) = self.key_files_in_force(account);
@@ -341,11 +347,14 @@ impl<'h> Reading<'h> {
         self.files.looks(of_each)
     }
 
-    fn judge(&mut self, account: &Account) -> Vec<AccessPath> {
-        let mut found = self.ways_in(account, None);
-        found.extend(self.acting(account));
-        found.extend(self.open_now(account));
-        found
+    /// What of users' files could not be read since the last call.
+    pub fn take_not_read(&mut self) -> Vec<(Purpose, NotRead)> {
+        self.files.take_not_read()
+    }
+
+    /// The processes of the host; `None` where it is not booted.
+    pub fn moment(&self) -> Option<&Moment<'h>> {
+        self.moment.as_ref()
     }
 
     /// The paths that closing the account is meant to close: all but the services of an account

@@ -47,5 +47,9 @@ pub mod units;
 /// A state with its reason, and how those of several worlds become one.
 pub mod verdict;
 
+/// The version of what is known here of sshd, PAM, sudo, cron and the like. It changes with
+/// everything that can make another answer of the same host.
+pub const RULE_SET: u32 = 1;
+
 pub use evaluate::evaluate;
 pub use key_files::key_files_in_force;

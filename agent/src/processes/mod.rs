@@ -14,6 +14,8 @@ pub mod logind;
 pub mod moment;
 /// Which processes have which files open.
 pub mod open_files;
+/// What runs as an account without a login.
+pub mod services;
 /// The parent's side of that subcommand.
 mod signaller;
 /// Root's sshd processes and what their titles say.

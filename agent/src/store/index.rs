@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! The index: where in the journal the records about an order lie, and which orders are about an
-//! account or a key. Everything in it can be made again. The only file that names sled.
+//! account or a key. Everything in it can be made again. The only file that names sled; the last
+//! survey lies in another such index, see `kept_survey`.
 //!
 //! sled 0.34.7 lives in a process of its own, started for one piece of work and gone after it
 //! (`index_process`), because of what it costs and does to the one it lives in, whatever its
@@ -212,6 +213,31 @@ impl Index {
         }
         places.sort_unstable_by_key(|(record, _)| *record);
         Ok(places)
+    }
+
+    /// What stands under a key.
+    pub fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        Ok(self.db.get(key)?.map(|value| value.to_vec()))
+    }
+
+    /// The keys that begin so, in their order.
+    pub fn keys(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, IndexError> {
+        let keys = self.db.scan_prefix(prefix).keys();
+        Ok(keys
+            .map(|key| Ok::<_, sled::Error>(key?.to_vec()))
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Puts values under keys and takes others away, all or nothing.
+    pub fn change(&self, put: &[(Vec<u8>, Vec<u8>)], gone: &[Vec<u8>]) -> Result<(), IndexError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in put {
+            batch.insert(key.as_slice(), value.as_slice());
+        }
+        for key in gone {
+            batch.remove(key.as_slice());
+        }
+        Ok(self.db.apply_batch(batch)?)
     }
 
     fn orders(&self, prefix: Vec<u8>) -> Result<Vec<OrderId>, IndexError> {

@@ -3,7 +3,7 @@
 //!
 //! `rescind-agent __index update DIR RECORD` brings the index of the store in `DIR` up to the
 //! journal, as far as before `RECORD`; `find DIR account|key|order NAME` prints where the records
-//! about some orders lie. A crash, a panic or a hang of the index ends this process and nothing
+//! about some orders lie; `keep DIR` takes a survey in, `kept DIR` gives it out. A crash, a panic or a hang of the index ends this process and nothing
 //! else.
 
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use minicbor::{Decode, Encode};
@@ -24,6 +24,7 @@ use super::follow::{self, NoWayOn, Place, Position, follow};
 use super::index::{Entry, Front, Index, IndexError};
 use super::lookup::Question;
 use super::order_state::{account_of, key_of};
+use super::survey_process;
 use crate::sys::process::{self, Limits};
 
 /// The argument that makes this program the index's process.
@@ -33,6 +34,8 @@ pub const ARGUMENT: &str = "__index";
 const FIND_PATIENCE: Duration = Duration::from_secs(5);
 /// How long bringing it up to date may take: what was done until then is kept.
 const UPDATE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long keeping a survey may take, or reading it back.
+pub(super) const KEEP_PATIENCE: Duration = Duration::from_secs(60);
 /// The most that a lookup may answer, in bytes: some half a million places.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Records taken in at a time.
@@ -90,7 +93,7 @@ fn work(words: &[&OsStr]) -> Result<(), IndexError> {
     match words {
         [what, dir, until] if *what == "update" => {
             // Orders go first, and whatever else the host is for.
-            process::lower_priority();
+            process::lower_priority(19);
             update(Path::new(dir), text(until)?.parse().map_err(unavailable)?)
         }
         [what, dir, of, name] if *what == "find" => {
@@ -102,6 +105,15 @@ fn work(words: &[&OsStr]) -> Result<(), IndexError> {
                 _ => return Err(unknown()),
             };
             print_found(Path::new(dir), &question)
+        }
+        [what, dir] if *what == "keep" => {
+            process::end_after(KEEP_PATIENCE);
+            process::lower_priority(19);
+            survey_process::keep(Path::new(dir))
+        }
+        [what, dir] if *what == "kept" => {
+            process::end_after(KEEP_PATIENCE);
+            survey_process::tell(Path::new(dir))
         }
         _ => Err(unknown()),
     }
@@ -221,7 +233,7 @@ fn forget_other_boots(path: &Path) -> Result<(), IndexError> {
     forget().map_err(unavailable)
 }
 
-fn unavailable(error: impl std::fmt::Display) -> IndexError {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> IndexError {
     IndexError::Unavailable(error.to_string())
 }
 
@@ -276,13 +288,35 @@ pub struct Work {
 }
 
 impl Work {
-    fn start(program: &Path, arguments: &[&OsStr], patience: Duration) -> Result<Self, IndexError> {
+    pub(super) fn start(
+        program: &Path,
+        arguments: &[&OsStr],
+        patience: Duration,
+    ) -> Result<Self, IndexError> {
+        Self::spawn(program, arguments, patience, Stdio::null())
+    }
+
+    /// With something to write to it.
+    pub(super) fn start_with_input(
+        program: &Path,
+        arguments: &[&OsStr],
+        patience: Duration,
+    ) -> Result<Self, IndexError> {
+        Self::spawn(program, arguments, patience, Stdio::piped())
+    }
+
+    fn spawn(
+        program: &Path,
+        arguments: &[&OsStr],
+        patience: Duration,
+        input: Stdio,
+    ) -> Result<Self, IndexError> {
         let child = Command::new(program)
             .arg(ARGUMENT)
             .args(arguments)
             .env_clear()
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -291,6 +325,24 @@ impl Work {
             child,
             until: Instant::now() + patience,
         })
+    }
+
+    /// Where to write to it, once.
+    pub(super) fn input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Where to read what it says, once.
+    pub(super) fn output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits until it has ended; whether it did so well.
+    pub(super) fn finish(mut self) -> Result<(), IndexError> {
+        while !self.is_done()? {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Whether it has ended well; `false` when it has not ended yet.

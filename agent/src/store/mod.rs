@@ -44,15 +44,21 @@ mod index;
 mod index_process;
 /// Keeps the index in step with the journal.
 mod index_upkeep;
+/// The last survey, in an index of its own.
+mod kept_survey;
 /// Everything the journal still says about some orders.
 pub mod lookup;
+/// Keeping that survey, and reading it back.
+mod survey_process;
 
 pub use chain::{Clock, HostClock};
 pub use error::StoreError;
 pub use handle::Store;
+pub use index::IndexError;
 pub use index_process::{hidden_entry, this_program};
 pub use index_upkeep::IndexWork;
 pub use journal::Limits;
+pub use kept_survey::{Front, State, States};
 pub use lookup::{History, Question, look_up};
 pub use order_state::{OrderState, StepState, account_of, key_of};
 pub use reader::JournalReader;
@@ -60,3 +66,4 @@ pub use recovery::{Options, Recovery};
 pub use scan::Cut;
 pub use seen::Sight;
 pub use state::StoreState;
+pub use survey_process::{Kept, LastSurvey, keep_survey, last_survey};

@@ -119,6 +119,13 @@ pub struct Limits {
 /// Makes this process one that leaves no core dump, gains no privilege by exec, dies with its
 /// parent, cannot be traced by users, and has `limits`.
 pub fn confine(limits: Limits) -> Result<(), Errno> {
+    bound(limits)?;
+    prctl::set_dumpable(false)
+}
+
+/// Makes this process one that leaves no core dump, gains no privilege by exec, dies with its
+/// parent, and has `limits`.
+pub fn bound(limits: Limits) -> Result<(), Errno> {
     let lower = |resource, want: u64| {
         let (_, hard) = resource::getrlimit(resource)?;
         let want = want.min(hard);
@@ -129,18 +136,23 @@ pub fn confine(limits: Limits) -> Result<(), Errno> {
     lower(Resource::RLIMIT_AS, limits.address_space)?;
     lower(Resource::RLIMIT_FSIZE, limits.file_size)?;
     prctl::set_no_new_privs()?;
-    prctl::set_dumpable(false)?;
     prctl::set_pdeathsig(signal::Signal::SIGKILL)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     Ok(())
 }
 
-/// Lets every other process go first (nice value 19), as far as there are not enough processors.
-pub fn lower_priority() {
+/// Ends this process after so long (SIGALRM), in whole seconds.
+pub fn end_after(time: Duration) {
+    unistd::alarm::set(u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
+}
+
+/// Lets other processes go first (a nice value, up to 19), as far as there are not enough
+/// processors.
+pub fn lower_priority(nice: i32) {
     // SAFETY: setpriority(2) takes three integers. It cannot fail for the calling process itself
     // and a lower priority; if it did, the work would be done all the same.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+        libc::setpriority(libc::PRIO_PROCESS, 0, nice);
     }
 }
 

@@ -6,3 +6,4 @@ mod damage;
 mod index;
 mod life;
 mod reopening;
+mod surveys;

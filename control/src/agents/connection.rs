@@ -201,6 +201,7 @@ impl Session {
             protocol: protocol.min(PROTOCOL_VERSION),
             chain: self.greeting.head,
             now: clock::now(),
+            sections: None,
         })
         .await?;
         // Before anything else: what the host has missed.

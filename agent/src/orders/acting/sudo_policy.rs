@@ -126,6 +126,19 @@ fn tickets(root: &HostRoot) -> Vec<(Vec<u8>, i64)> {
         .collect()
 }
 
+/// The version of the installed sudo, as it says it itself; `None` without one, empty where it
+/// cannot be told.
+pub fn installed_version(root: &HostRoot) -> Result<Option<String>, ReadError> {
+    for program in PROGRAMS {
+        match root.read(Path::new(program), PROGRAM_BYTES_MAX) {
+            Ok(file) => return Ok(Some(version(&file.bytes).unwrap_or("").to_owned())),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 /// The installed sudo and its dialect, by the version inside the program; `None` without one.
 fn installed(
     root: &HostRoot,
