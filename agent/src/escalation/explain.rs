@@ -30,7 +30,7 @@ pub struct Ways<'a> {
     /// polkit.
     pub polkit: &'a PolkitFacts,
     /// Groups and their passwords.
-    pub groups: GroupFacts<'a>,
+    pub groups: &'a GroupFacts,
     /// su.
     pub su: &'a SuFacts,
     /// Days since 1970-01-01: nobody becomes an expired account.

@@ -17,7 +17,7 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Explanation {
         sudo: acting.sudo(),
         doas: acting.doas(),
         polkit: acting.polkit(),
-        groups: acting.groups(&accounts),
+        groups: acting.groups(),
         su: &su,
         today: reading::now().div_euclid(86_400),
     };

@@ -3,6 +3,7 @@
 //! `sudo`, `wheel` and `adm` are not among them: what they grant stands in sudoers(5) and in
 //! polkit's rules, and is told from there.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use rescind_protocol::path::Mechanism;
@@ -82,19 +83,110 @@ const ROOT_EQUIVALENT: [(&[u8], Reach, &str); 14] = [
     (b"nomad", Reach::Everything, "starts tasks as root (nomad)"),
 ];
 
-/// What a host has of groups.
+/// What a host has of groups that lets somebody do more, found once for all accounts.
+#[derive(Debug, Default)]
+pub struct GroupFacts {
+    /// Why group(5) could not be read.
+    not_read: Option<String>,
+    /// Why gshadow(5) could not be read.
+    gshadow_not_read: Option<String>,
+    root_equivalent: Vec<RootEquivalent>,
+    with_password: Vec<WithPassword>,
+    /// By name: the groups of which somebody is administrator, and where that stands.
+    administrators: HashMap<Vec<u8>, Vec<(Vec<u8>, u32)>>,
+}
+
 #[derive(Debug)]
-pub struct GroupFacts<'a> {
-    /// group(5), or why it could not be read.
-    pub group: Result<&'a Group, String>,
-    /// gshadow(5), or why it could not be read; `None` where there is none.
-    pub gshadow: Option<&'a Result<Gshadow, String>>,
-    /// Whether `/usr/local` can be written to by its group, and which that is.
-    pub writes_usr_local: Option<u32>,
+struct RootEquivalent {
+    name: &'static [u8],
+    reach: Reach,
+    how: &'static str,
+    gid: u32,
+    line: u32,
+    /// By name: the first line that makes somebody a member of the gid, that of the group itself
+    /// before others.
+    members: HashMap<Vec<u8>, u32>,
+}
+
+#[derive(Debug)]
+struct WithPassword {
+    name: Vec<u8>,
+    file: &'static str,
+    line: u32,
+}
+
+impl GroupFacts {
+    /// From group(5) and gshadow(5), or why they could not be read; `None` where there is no
+    /// gshadow(5). `writes_usr_local` is the group that can write to `/usr/local`, if one can.
+    pub fn new(
+        group: Result<&Group, String>,
+        gshadow: Option<Result<Gshadow, String>>,
+        writes_usr_local: Option<u32>,
+    ) -> Self {
+        let mut facts = Self::default();
+        // Where gshadow(5) has the group, the password of group(5) is not asked.
+        let mut shadowed: HashSet<Vec<u8>> = HashSet::new();
+        match &gshadow {
+            None => {}
+            Some(Err(why)) => facts.gshadow_not_read = Some(why.clone()),
+            Some(Ok(gshadow)) => {
+                for entry in gshadow.entries() {
+                    shadowed.insert(entry.name.to_vec());
+                    facts.add_password(entry.name, entry.password, GSHADOW, entry.line);
+                    for name in entry.administrators() {
+                        let of_name = facts.administrators.entry(name.to_vec()).or_default();
+                        of_name.push((entry.name.to_vec(), entry.line));
+                    }
+                }
+            }
+        }
+        match group {
+            Err(why) => facts.not_read = Some(why),
+            Ok(group) => {
+                for entry in group.entries() {
+                    if !shadowed.contains(entry.name) {
+                        facts.add_password(entry.name, entry.password, GROUP, entry.line);
+                    }
+                    let known = ROOT_EQUIVALENT.iter().find(|known| known.0 == entry.name);
+                    let writes = entry.name != b"staff" || writes_usr_local == Some(entry.gid);
+                    let Some((name, reach, how)) = known.filter(|_| writes) else {
+                        continue;
+                    };
+                    let mut members = HashMap::new();
+                    // The gid counts, by whatever name somebody is in it.
+                    let same_gid = group.entries().filter(|other| other.gid == entry.gid);
+                    for line in std::iter::once(entry).chain(same_gid) {
+                        for member in line.members() {
+                            members.entry(member.to_vec()).or_insert(line.line);
+                        }
+                    }
+                    facts.root_equivalent.push(RootEquivalent {
+                        name,
+                        reach: *reach,
+                        how,
+                        gid: entry.gid,
+                        line: entry.line,
+                        members,
+                    });
+                }
+            }
+        }
+        facts
+    }
+
+    fn add_password(&mut self, name: &[u8], field: &[u8], file: &'static str, line: u32) {
+        if PasswordState::of_field(field) == PasswordState::Usable {
+            self.with_password.push(WithPassword {
+                name: name.to_vec(),
+                file,
+                line,
+            });
+        }
+    }
 }
 
 /// What the account is by its groups.
-pub fn rights(account: &Account, facts: &GroupFacts<'_>) -> Vec<Right> {
+pub fn rights(account: &Account, facts: &GroupFacts) -> Vec<Right> {
     let mut rights = Vec::new();
     if account.uid != 0 {
         add_root_equivalent(account, facts, &mut rights);
@@ -103,108 +195,76 @@ pub fn rights(account: &Account, facts: &GroupFacts<'_>) -> Vec<Right> {
     rights
 }
 
-fn add_root_equivalent(account: &Account, facts: &GroupFacts<'_>, rights: &mut Vec<Right>) {
+fn add_root_equivalent(account: &Account, facts: &GroupFacts, rights: &mut Vec<Right>) {
     let right = |file: &str, line| Right {
         mechanism: Mechanism::RootEquivalentGroup,
         whom: Whom::Root,
         ..right(file, line)
     };
-    let group = match &facts.group {
-        Ok(group) => group,
-        Err(why) => {
-            rights.push(Right {
-                doubt: Some(format!("which groups it is in is not known: {why}")),
-                ..right(GROUP, None)
-            });
-            return;
-        }
-    };
+    if let Some(why) = &facts.not_read {
+        rights.push(Right {
+            doubt: Some(format!("which groups it is in is not known: {why}")),
+            ..right(GROUP, None)
+        });
+    }
     let me = account.name.as_str().as_bytes();
-    for entry in group.entries() {
-        // The gid counts, by whatever name the account is in it.
-        let is_in = account.groups.iter().any(|group| group.gid == entry.gid);
-        let known = ROOT_EQUIVALENT
-            .iter()
-            .find(|(name, _, _)| *name == entry.name);
-        let (true, Some((_, reach, how))) = (is_in, known) else {
-            continue;
-        };
-        if entry.name == b"staff" && facts.writes_usr_local != Some(entry.gid) {
+    for group in &facts.root_equivalent {
+        if !account.groups.iter().any(|one| one.gid == group.gid) {
             continue;
         }
-        let (file, line) = if entry.members().any(|name| name == me) {
-            (GROUP, entry.line)
-        } else if account.gid == entry.gid {
-            ("/etc/passwd", account.passwd_line)
-        } else {
-            // By another line with the same gid.
-            let member = group
-                .entries()
-                .find(|other| other.gid == entry.gid && other.members().any(|name| name == me));
-            (GROUP, member.map_or(entry.line, |member| member.line))
+        let (file, line) = match group.members.get(me) {
+            Some(line) if *line == group.line || account.gid != group.gid => (GROUP, *line),
+            _ if account.gid == group.gid => ("/etc/passwd", account.passwd_line),
+            _ => (GROUP, group.line),
         };
         rights.push(Right {
-            words: format!("root by group {}: it {how}", printable(entry.name)),
-            reach: *reach,
+            words: format!("root by group {}: it {}", printable(group.name), group.how),
+            reach: group.reach,
             ..right(file, Some(line))
         });
     }
 }
 
 /// newgrp(1) lets in who knows a group's password; gpasswd(1) obeys a group's administrator.
-fn add_passwords(account: &Account, facts: &GroupFacts<'_>, rights: &mut Vec<Right>) {
-    let is_in = |name: &[u8]| account.groups.iter().any(|group| group.name == name);
+fn add_passwords(account: &Account, facts: &GroupFacts, rights: &mut Vec<Right>) {
     let right = |file: &str, line, group: &[u8]| Right {
         mechanism: Mechanism::GroupPassword,
         whom: Whom::Group(group.to_vec()),
         ..right(file, line)
     };
-    let enters = |name: &[u8], file: &str, line| {
-        let root = ROOT_EQUIVALENT.iter().find(|(known, _, _)| *known == name);
-        let root = root.map_or_else(String::new, |(_, _, how)| format!("; a member {how}"));
-        let group = printable(name);
-        Right {
-            words: format!("who knows its password enters group {group} (newgrp){root}"),
-            asks: Asks::GroupPassword,
-            ..right(file, Some(line), name)
-        }
-    };
-    // Where gshadow(5) has the group, the password of group(5) is not asked.
-    let mut shadowed: Vec<&[u8]> = Vec::new();
-    match facts.gshadow {
-        None => {}
-        Some(Err(why)) => rights.push(Right {
+    let is_in = |name: &[u8]| account.groups.iter().any(|group| group.name == name);
+    if let Some(why) = &facts.gshadow_not_read {
+        rights.push(Right {
             doubt: Some(format!("the passwords of groups are not known: {why}")),
             ..right(GSHADOW, None, b"")
-        }),
-        Some(Ok(gshadow)) => {
-            for entry in gshadow.entries() {
-                shadowed.push(entry.name);
-                let state = PasswordState::of_field(entry.password);
-                if state == PasswordState::Usable && !is_in(entry.name) {
-                    rights.push(enters(entry.name, GSHADOW, entry.line));
-                }
-                let me = account.name.as_str().as_bytes();
-                if entry.administrators().any(|name| name == me) {
-                    let group = printable(entry.name);
-                    rights.push(Right {
-                        words: format!(
-                            "as its administrator it makes anybody a member of group {group} \
-                             (gpasswd)"
-                        ),
-                        ..right(GSHADOW, Some(entry.line), entry.name)
-                    });
-                }
-            }
-        }
+        });
     }
-    for entry in facts.group.iter().flat_map(|group| group.entries()) {
-        let state = PasswordState::of_field(entry.password);
-        let asked = state == PasswordState::Usable && !shadowed.contains(&entry.name);
-        if asked && !is_in(entry.name) {
-            rights.push(enters(entry.name, GROUP, entry.line));
+    let mut found = Vec::new();
+    for group in &facts.with_password {
+        if is_in(&group.name) {
+            continue;
         }
+        let root = ROOT_EQUIVALENT.iter().find(|known| known.0 == group.name);
+        let root = root.map_or_else(String::new, |(_, _, how)| format!("; a member {how}"));
+        let name = printable(&group.name);
+        found.push(Right {
+            words: format!("who knows its password enters group {name} (newgrp){root}"),
+            asks: Asks::GroupPassword,
+            ..right(group.file, Some(group.line), &group.name)
+        });
     }
+    let of_me = facts.administrators.get(account.name.as_str().as_bytes());
+    for (group, line) in of_me.into_iter().flatten() {
+        let name = printable(group);
+        found.push(Right {
+            words: format!(
+                "as its administrator it makes anybody a member of group {name} (gpasswd)"
+            ),
+            ..right(GSHADOW, Some(*line), group)
+        });
+    }
+    found.sort_by_key(|right| (right.file.as_os_str() == GROUP, right.line));
+    rights.append(&mut found);
 }
 
 fn right(file: &str, line: Option<u32>) -> Right {
@@ -233,11 +293,7 @@ mod tests {
     fn groups(account: &Account, group: &str, gshadow: Option<&str>) -> Vec<String> {
         let group = Group::parse(group.into());
         let gshadow = gshadow.map(|text| Ok(Gshadow::parse(text.into())));
-        let facts = GroupFacts {
-            group: Ok(&group),
-            gshadow: gshadow.as_ref(),
-            writes_usr_local: Some(50),
-        };
+        let facts = GroupFacts::new(Ok(&group), gshadow, Some(50));
         told(account, rights(account, &facts))
     }
 
@@ -289,12 +345,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_not_empty() {
-        let unread = Err("denied".to_owned());
-        let facts = GroupFacts {
-            group: Err("denied".into()),
-            gshadow: Some(&unread),
-            writes_usr_local: None,
-        };
+        let denied = || "denied".to_owned();
+        let facts = GroupFacts::new(Err(denied()), Some(Err(denied())), None);
         let told = told(&alice(), rights(&alice(), &facts));
         assert!(
             told.len() == 2 && told.iter().all(|path| path.starts_with("Unknown")),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::pam_files::HostPam;
 use super::programs::{self, Programs};
 use super::{FILE_BYTES_MAX, Gaps, listed, optional};
-use crate::host::group::Group;
+use crate::host::accounts::Accounts;
 use crate::host::gshadow::Gshadow;
+use crate::host::lock::ACCOUNT_FILE_BYTES_MAX;
 use crate::host::root::HostRoot;
 use crate::rights::doas::{DOAS_CONF, DoasFacts};
 use crate::rights::doas_conf::DoasConf;
@@ -17,38 +18,20 @@ use crate::rights::polkit_files::{ADMINISTRATORS, KeyFile, LOCAL_AUTHORITY, RULE
 use crate::rights::su::{Program, SuFacts};
 use crate::sys::fs::FileKind;
 
-/// What group(5) does not say of groups.
-pub struct Groups {
-    gshadow: Option<Result<Gshadow, String>>,
-    writes_usr_local: Option<u32>,
-}
-
-impl Groups {
-    /// Reads it.
-    pub fn read(root: &HostRoot) -> Self {
-        let gshadow = match root.read(Path::new("/etc/gshadow"), FILE_BYTES_MAX) {
-            Ok(file) => Some(Ok(Gshadow::parse(file.bytes))),
-            Err(error) if error.is_missing() => None,
-            Err(error) => Some(Err(error.to_string())),
-        };
-        let stat = |path| root.stat(Path::new(path)).ok();
-        let local = ["/usr/local/bin", "/usr/local/sbin", "/usr/local"];
-        let written = |standing: &crate::host::root::Standing| standing.stat.mode & 0o020 != 0;
-        let mut written = local.into_iter().filter_map(stat).filter(written);
-        Self {
-            gshadow,
-            writes_usr_local: written.next().map(|standing| standing.stat.gid),
-        }
-    }
-
-    /// Together with group(5).
-    pub fn facts<'a>(&'a self, group: Result<&'a Group, String>) -> GroupFacts<'a> {
-        GroupFacts {
-            group,
-            gshadow: self.gshadow.as_ref(),
-            writes_usr_local: self.writes_usr_local,
-        }
-    }
+/// What groups let accounts do.
+pub fn groups(root: &HostRoot, accounts: &Accounts) -> GroupFacts {
+    let gshadow = match root.read(Path::new("/etc/gshadow"), ACCOUNT_FILE_BYTES_MAX) {
+        Ok(file) => Some(Ok(Gshadow::parse(file.bytes))),
+        Err(error) if error.is_missing() => None,
+        Err(error) => Some(Err(error.to_string())),
+    };
+    let stat = |path| root.stat(Path::new(path)).ok();
+    let local = ["/usr/local/bin", "/usr/local/sbin", "/usr/local"];
+    let written = |standing: &crate::host::root::Standing| standing.stat.mode & 0o020 != 0;
+    let mut written = local.into_iter().filter_map(stat).filter(written);
+    let writes_usr_local = written.next().map(|standing| standing.stat.gid);
+    let group = accounts.group().map_err(ToString::to_string);
+    GroupFacts::new(group, gshadow, writes_usr_local)
 }
 
 /// Reads what polkit reads.

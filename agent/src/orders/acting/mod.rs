@@ -72,7 +72,7 @@ pub struct Acting {
     cron: cron_tables::Tables,
     at: AtFacts,
     units: system_units::Units,
-    groups: grants::Groups,
+    groups: groups::GroupFacts,
     polkit: PolkitFacts,
     doas: DoasFacts,
     /// Or why it could not be read.
@@ -104,7 +104,7 @@ impl Acting {
             cron: cron_tables::Tables::read(root, &mut memory.daemons, &pam),
             at: at_spool::read(root, &mut memory.daemons, &pam),
             units: system_units::Units::read(root, &mut memory.units, &pam, &mut read_as, now),
-            groups: grants::Groups::read(root),
+            groups: grants::groups(root, accounts),
             polkit: grants::polkit(root, &mut memory.programs),
             doas: grants::doas(root, &mut memory.programs, &pam),
             sudo: sudo_policy::read(root, &mut memory.sudo, Some(&pam), now)
@@ -159,10 +159,9 @@ impl Acting {
         &self.polkit
     }
 
-    /// Groups, together with group(5).
-    pub fn groups<'a>(&'a self, accounts: &'a Accounts) -> groups::GroupFacts<'a> {
-        let group = accounts.group().map_err(ToString::to_string);
-        self.groups.facts(group)
+    /// Groups.
+    pub const fn groups(&self) -> &groups::GroupFacts {
+        &self.groups
     }
 
     /// What rules let the account do as another.
@@ -173,7 +172,7 @@ impl Acting {
         today: i64,
         paths: &mut Vec<AccessPath>,
     ) {
-        let by_groups = groups::rights(account, &self.groups(accounts));
+        let by_groups = groups::rights(account, &self.groups);
         let (by_sudo, (services, asked)) = match &self.sudo {
             Ok(sudo) => (sudo.rights(account, accounts), sudo.asks_pam(account)),
             Err(why) => (vec![SudoFacts::unread(why)], (Vec::new(), true)),
