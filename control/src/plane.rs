@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rescind_protocol::name::{HostId, OrderId};
 use rescind_protocol::order::{Action, Authority, BadAuthority};
 use rescind_protocol::sign::SigningKey;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::agents::admission::Bucket;
 use crate::agents::presence::Presence;
@@ -20,6 +20,10 @@ use crate::db::{Database, DbError};
 
 /// Changes that may wait for a slow follower; who falls behind reads the timeline again.
 const CHANGES_KEPT: usize = 1024;
+/// Bytes of sections held at once, by all connections; each byte is held twice for a moment.
+const SECTION_ROOM_BYTES: usize = 64 << 20;
+/// Sections checked and written at once.
+const SECTION_WRITES: usize = 2;
 /// Orders signed in one transaction.
 const ORDERS_PER_COMMIT: usize = 500;
 
@@ -43,6 +47,10 @@ pub struct Plane {
     pub accepts: Bucket,
     /// Enrolments.
     pub enrolments: Bucket,
+    /// Bytes of sections that all connections together may hold.
+    pub section_room: Arc<Semaphore>,
+    /// Sections that are checked and written at once.
+    pub section_writes: Semaphore,
 }
 
 /// Why an order was not given.
@@ -82,6 +90,8 @@ impl Plane {
             config,
             db,
             ca,
+            section_room: Arc::new(Semaphore::new(SECTION_ROOM_BYTES)),
+            section_writes: Semaphore::new(SECTION_WRITES),
         })
     }
 

@@ -16,7 +16,7 @@ use crate::ca::{Ca, CaError};
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DirError};
-use crate::db::{Database, DbError, exceptions, hosts, waiting};
+use crate::db::{Database, DbError, exceptions, hosts, sections, waiting};
 use crate::keys::{self, FirstStart, OrderKeyError};
 use crate::plane::Plane;
 use crate::tls::{self, Anonymous, ServerCertificate, TlsError};
@@ -76,6 +76,7 @@ impl Server {
         let known = db
             .write(move |conn| {
                 exceptions::set_due_days(conn, due_days)?;
+                sections::forget_arriving(conn)?;
                 hosts::any(conn)
             })
             .await?;

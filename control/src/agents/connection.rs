@@ -7,18 +7,19 @@ use std::time::Duration;
 use rescind_protocol::PROTOCOL_VERSION;
 use rescind_protocol::cbor::Malformed;
 use rescind_protocol::frame::Frame;
-use rescind_protocol::message::{Heartbeat, Hello, Message, Refused, Welcome};
+use rescind_protocol::message::{Heartbeat, Hello, Message, Refused, SectionDigest, Welcome};
 use rescind_protocol::name::{Digest, HostId};
 use tokio::time::{Instant, sleep_until};
 
 use super::frames::{FrameStream, StreamError};
 use super::greeting::{Caller, Greeting, Reissue, greet};
+use super::inventory::Coming;
 use super::presence::{Entered, Slot};
 use super::questions::OpenQuestion;
 use crate::clock;
 use crate::db::certificates::{self, Holder};
 use crate::db::exceptions::{self, Kind, NewException};
-use crate::db::{DbError, hosts};
+use crate::db::{DbError, hosts, sections};
 use crate::plane::Plane;
 
 /// Why a connection ended.
@@ -65,6 +66,7 @@ pub struct Session {
     pub(super) stream: FrameStream,
     pub(super) open: Vec<OpenQuestion>,
     pub(super) questions_asked: u64,
+    pub(super) coming: Coming,
     last_sent: Instant,
     last_heard: Instant,
     pub(super) last_renewed: Option<Instant>,
@@ -88,8 +90,8 @@ pub async fn serve(
     let host = hello.host;
     let slot = Slot::new(peer, &hosts::printable(&hello.boot_id), clock::now());
     let entered = Box::pin(enter(&plane, &slot, certificate, &hello)).await;
-    let greeting = match entered {
-        Ok(greeting) => greeting,
+    let (greeting, sections) = match entered {
+        Ok(entered) => entered,
         Err(end) => {
             plane.presence.leave(host, &slot);
             say_end(&mut stream, &end, &plane).await;
@@ -106,13 +108,14 @@ pub async fn serve(
         stream,
         open: Vec::new(),
         questions_asked: 0,
+        coming: Coming::Nothing,
         last_sent: now,
         last_heard: now,
         last_renewed: None,
         plane,
         slot,
     };
-    let end = session.run(hello.protocol).await;
+    let end = session.run(hello.protocol, sections).await;
     session.plane.presence.leave(host, &session.slot);
     say_end(&mut session.stream, &end, &session.plane).await;
     // The answer is not needed: when it was last seen is a convenience.
@@ -124,13 +127,14 @@ pub async fn serve(
     end
 }
 
-/// Notes the greeting and makes this the host's connection.
+/// Notes the greeting and makes this the host's connection. Also says which sections of its survey
+/// are kept.
 async fn enter(
     plane: &Arc<Plane>,
     slot: &Arc<Slot>,
     certificate: Digest,
     hello: &Hello,
-) -> Result<Greeting, End> {
+) -> Result<(Greeting, Vec<SectionDigest>), End> {
     let host = hello.host;
     let caller = Caller {
         peer: slot.peer,
@@ -144,7 +148,11 @@ async fn enter(
     let said = hello.clone();
     let greeting = plane
         .db
-        .write(move |conn| greet(conn, &said, &caller, &reissue, clock::now_us()))
+        .write(move |conn| {
+            let greeting = greet(conn, &said, &caller, &reissue, clock::now_us())?;
+            let sections = sections::digests(conn, host)?;
+            Ok::<_, DbError>(greeting.map(|greeting| (greeting, sections)))
+        })
         .await?
         .ok_or_else(|| End::Refuse("this host is not enrolled here".into()))?;
     if plane.presence.enter(host, slot) == Entered::BootCameBack {
@@ -166,8 +174,8 @@ async fn enter(
 }
 
 impl Session {
-    async fn run(&mut self, protocol: u16) -> End {
-        if let Err(end) = Box::pin(self.start(protocol)).await {
+    async fn run(&mut self, protocol: u16, sections: Vec<SectionDigest>) -> End {
+        if let Err(end) = Box::pin(self.start(protocol, sections)).await {
             return end;
         }
         loop {
@@ -175,8 +183,9 @@ impl Session {
             let wake_at = self.wake_at();
             let turn = tokio::select! {
                 biased;
-                frame = self.stream.next() => Turn::Frame(frame),
+                // Orders go first, however much the host has to tell.
                 () = self.slot.mail() => Turn::Mail,
+                frame = self.stream.next() => Turn::Frame(frame),
                 () = sleep_until(wake_at) => Turn::Clock,
             };
             // Boxed: an idle connection does not pay for the room that work needs.
@@ -196,12 +205,12 @@ impl Session {
         }
     }
 
-    async fn start(&mut self, protocol: u16) -> Result<(), End> {
+    async fn start(&mut self, protocol: u16, sections: Vec<SectionDigest>) -> Result<(), End> {
         self.send(Welcome {
             protocol: protocol.min(PROTOCOL_VERSION),
             chain: self.greeting.head,
             now: clock::now(),
-            sections: None,
+            sections: Some(sections),
         })
         .await?;
         // Before anything else: what the host has missed.
@@ -240,8 +249,9 @@ impl Session {
                 Ok(())
             }
             Some(Message::Renew(renew)) => self.renew(renew).await,
+            Some(Message::Inventory(part)) => self.take_piece(part).await,
             // A later version may say more; what is not known is passed over.
-            Some(Message::Heartbeat(_) | Message::Inventory(_)) | None => Ok(()),
+            Some(Message::Heartbeat(_)) | None => Ok(()),
             Some(other) => Err(End::Refuse(format!(
                 "a message of kind {:#04x} has no place here",
                 other.kind()
@@ -259,6 +269,9 @@ impl Session {
         }
         for asked in mail.questions {
             self.ask(asked).await?;
+        }
+        for answer in mail.sections {
+            self.send(answer).await?;
         }
         Ok(())
     }

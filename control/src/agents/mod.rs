@@ -12,6 +12,8 @@ pub mod evidence;
 pub mod frames;
 /// Hello: what a host says of itself, and what follows from it.
 pub mod greeting;
+/// Sections of hosts' surveys.
+mod inventory;
 /// Taking connections.
 pub mod listener;
 /// Who is connected, and their mailboxes.

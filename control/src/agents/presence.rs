@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use rescind_protocol::message::Question;
+use rescind_protocol::message::{InventoryAck, Question};
 use rescind_protocol::name::{HostId, UnixMillis};
 use tokio::sync::{Notify, oneshot};
 
@@ -29,7 +30,17 @@ struct State {
     /// The boots that were seen, oldest first. A boot that was followed by another one never comes
     /// back; where it does, two machines speak as one host.
     boots: HashMap<HostId, Vec<Box<str>>>,
+    /// Bytes of sections that hosts sent beyond what they may all the time, and when they did.
+    /// Only those who did lately are in it.
+    sent: HashMap<HostId, (usize, Instant)>,
 }
+
+/// Bytes of sections that a host may send at once: twice the largest survey there is need for.
+const SECTIONS_AT_ONCE: usize = 128 << 20;
+/// And all the time, in a second.
+const SECTIONS_PER_S: usize = 256 << 10;
+/// Hosts whose bytes are remembered, before those who have sent nothing lately are forgotten.
+const SENT_HOSTS_MAX: usize = 4096;
 
 /// A connected host.
 #[derive(Debug)]
@@ -52,6 +63,8 @@ pub struct Mailbox {
     pub orders: bool,
     /// Questions to ask.
     pub questions: Vec<Asked>,
+    /// What became of sections that came over this connection.
+    pub sections: Vec<InventoryAck>,
     /// It should end.
     pub close: Option<Close>,
 }
@@ -127,6 +140,12 @@ impl Slot {
 
     fn mailbox(&self) -> std::sync::MutexGuard<'_, Mailbox> {
         self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the connection say what became of a section.
+    pub fn answer_section(&self, answer: InventoryAck) {
+        self.mailbox().sections.push(answer);
+        self.notify.notify_one();
     }
 
     fn close(&self, why: Close) {
@@ -216,6 +235,25 @@ impl Presence {
         Ok(())
     }
 
+    /// Whether a host may send so many bytes of its survey more.
+    pub fn may_send(&self, host: HostId, bytes: usize) -> bool {
+        let now = Instant::now();
+        let left = |(sent, at): (usize, Instant)| {
+            let since = now.saturating_duration_since(at).as_secs_f64();
+            sent.saturating_sub((since * SECTIONS_PER_S as f64) as usize)
+        };
+        let mut state = self.state();
+        if state.sent.len() >= SENT_HOSTS_MAX {
+            state.sent.retain(|_, sent| left(*sent) > 0);
+        }
+        let before = state.sent.get(&host).map_or(0, |sent| left(*sent));
+        let may = before + bytes <= SECTIONS_AT_ONCE;
+        if may {
+            state.sent.insert(host, (before + bytes, now));
+        }
+        may
+    }
+
     /// Ends a host's connection.
     pub fn close(&self, host: HostId) {
         if let Some(slot) = self.of(host) {
@@ -254,6 +292,9 @@ mod tests {
         assert_eq!(presence.enter(host, &slot("a")), Entered::Plainly);
         presence.wake(host);
         assert!(presence.of(host).unwrap().take().orders);
+        assert!(presence.may_send(host, SECTIONS_AT_ONCE));
+        assert!(!presence.may_send(host, SECTIONS_PER_S));
+        assert!(presence.may_send(HostId::from_bytes([2; 16]), 1));
         assert_eq!(presence.count(), 1);
     }
 }

@@ -7,7 +7,7 @@ use super::connection::{End, Session};
 use super::presence::{Asked, QUESTIONS_MAX};
 
 /// The largest answer to a question, all pieces together.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
+const ANSWER_BYTES_MAX: usize = rescind_protocol::section::SECTION_BYTES_MAX;
 
 /// A question that was sent and not yet answered.
 pub(super) struct OpenQuestion {

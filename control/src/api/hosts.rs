@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::ApiError;
 use super::listener::Caller;
+use super::sections::{age_s, stored_inventory};
 use crate::agents::presence::Asked;
 use crate::clock;
 use crate::db::hosts::{self as table, Host};
@@ -107,14 +108,39 @@ pub async fn paths(
     ask(&plane, name, question, which.timeout_ms, "paths").await
 }
 
-/// Asks the host for its accounts, now.
+/// Asks the host for its accounts, now; where it is away, answers with what it said last, and says
+/// so: `live` is false then, `received_at` and `age_s` tell how old it is.
 pub async fn inventory(
     State(plane): State<Arc<Plane>>,
     Path(name): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Json<serde_json::Value>, ApiError> {
-    let question = Question::Inventory;
-    ask(&plane, name, question, which.timeout_ms, "accounts").await
+    let host = find(&plane, name).await?;
+    let mut answer = serde_json::json!({
+        "host": host.id, "name": host.name, "at": clock::now(), "heard_at": host.last_seen,
+    });
+    let away = match answer_of(&plane, &host, Question::Inventory, which.timeout_ms).await {
+        Ok(json) => {
+            answer["accounts"] = json_of(&json)?;
+            answer["live"] = true.into();
+            return Ok(Json(answer));
+        }
+        Err(away @ ApiError::HostAway(_)) => away,
+        Err(error) => return Err(error),
+    };
+    let id = host.id;
+    let stored = plane
+        .db
+        .read(move |conn| stored_inventory(conn, id))
+        .await?;
+    let Some((accounts, received_at)) = stored else {
+        return Err(away);
+    };
+    answer["accounts"] = accounts;
+    answer["live"] = false.into();
+    answer["received_at"] = serde_json::json!(received_at);
+    answer["age_s"] = age_s(received_at).into();
+    Ok(Json(answer))
 }
 
 /// Asks the host why an account can become root, now.
@@ -139,30 +165,44 @@ async fn ask(
     key: &str,
 ) -> Result<Json<serde_json::Value>, ApiError> {
     let host = find(plane, name).await?;
+    let json = answer_of(plane, &host, question, timeout_ms).await?;
+    let answered = json_of(&json)?;
+    Ok(Json(serde_json::json!({
+        "host": host.id, "name": host.name, "at": clock::now(), key: answered,
+    })))
+}
+
+/// Asks a host something, and waits for the JSON that it answers.
+pub(super) async fn answer_of(
+    plane: &Arc<Plane>,
+    host: &Host,
+    question: Question,
+    timeout_ms: Option<u64>,
+) -> Result<Vec<u8>, ApiError> {
     let (reply, answer) = oneshot::channel();
     plane
         .presence
         .ask(host.id, Asked { question, reply })
         .map_err(|error| ApiError::HostAway(format!("{}: {error}", host.name)))?;
     let limit = Duration::from_millis(timeout_ms.unwrap_or(30_000).min(ANSWER_MS_MAX));
-    let json = match tokio::time::timeout(limit, answer).await {
-        Ok(Ok(Ok(json))) => json,
-        Ok(Ok(Err(why))) => return Err(ApiError::HostFailed(why)),
-        Ok(Err(_)) => return Err(ApiError::HostAway("the host's connection ended".into())),
+    match tokio::time::timeout(limit, answer).await {
+        Ok(Ok(Ok(json))) => Ok(json),
+        Ok(Ok(Err(why))) => Err(ApiError::HostFailed(why)),
+        Ok(Err(_)) => Err(ApiError::HostAway("the host's connection ended".into())),
         Err(_) => {
             let words = format!(
                 "{} did not answer within {} ms",
                 host.name,
                 limit.as_millis()
             );
-            return Err(ApiError::HostAway(words));
+            Err(ApiError::HostAway(words))
         }
-    };
-    let answered: serde_json::Value = serde_json::from_slice(&json)
-        .map_err(|error| ApiError::HostFailed(format!("its answer is not JSON: {error}")))?;
-    Ok(Json(serde_json::json!({
-        "host": host.id, "name": host.name, "at": clock::now(), key: answered,
-    })))
+    }
+}
+
+fn json_of(answer: &[u8]) -> Result<serde_json::Value, ApiError> {
+    serde_json::from_slice(answer)
+        .map_err(|error| ApiError::HostFailed(format!("its answer is not JSON: {error}")))
 }
 
 /// The host of this name or id.

@@ -17,6 +17,8 @@ pub mod listener;
 pub mod operators;
 /// Giving orders and looking at them.
 pub mod orders;
+/// What hosts' surveys found.
+pub mod sections;
 /// Join tokens.
 pub mod tokens;
 
@@ -46,6 +48,10 @@ pub fn router(plane: Arc<Plane>) -> Router {
         .route("/v1/hosts/{host}/paths", get(hosts::paths))
         .route("/v1/hosts/{host}/inventory", get(hosts::inventory))
         .route("/v1/hosts/{host}/explain", get(hosts::explain))
+        .route("/v1/hosts/{host}/sections", get(sections::list))
+        .route("/v1/hosts/{host}/sections/{section}", get(sections::show))
+        .route("/v1/hosts/{host}/coverage", get(sections::coverage))
+        .route("/v1/hosts/{host}/differences", get(sections::differences))
         .route("/v1/hosts/{host}/evidence", get(evidence::export))
         .route(
             "/v1/hosts/{host}/evidence/verify",

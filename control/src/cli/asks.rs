@@ -3,19 +3,34 @@
 use std::time::Duration;
 
 use clap::Args;
-use rescind_protocol::name::AccountName;
+use rescind_protocol::name::{AccountName, SectionName};
+use rescind_protocol::section_words;
 use serde_json::Value;
 
 use super::client::{Client, segment};
 use super::table::Table;
-use super::{Failure, duration, print, print_json};
+use super::{Failure, duration, print, print_json, sections};
 
-/// Ask a host for its accounts, each with how many ways in are open, now
+/// Show a host's accounts, each with how many ways in are open and what runs as it, or what its
+/// survey found, section by section
+///
+/// Where the host is away, what it said last is shown, with its age.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  rescind inventory web1")]
+#[command(
+    after_help = "Examples:\n  rescind inventory web1\n  rescind inventory web1 --section sudo\n  rescind inventory web1 --diff"
+)]
 pub struct Inventory {
     /// The host, by name or id
     host: String,
+    /// One section of the survey: host, accounts, ssh_keys, logins, sudo, privileges, deferred, secrets
+    #[arg(long, value_name = "NAME")]
+    section: Option<SectionName>,
+    /// What the survey could not read, and why; with --section, of one section
+    #[arg(long, conflicts_with = "diff")]
+    coverage: bool,
+    /// What changed last in each section
+    #[arg(long)]
+    diff: bool,
     /// How long to wait for the host
     #[arg(long, value_parser = duration, default_value = "30s")]
     timeout: Duration,
@@ -36,17 +51,24 @@ pub struct Explain {
 
 impl Inventory {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
-        let path = format!(
-            "/v1/hosts/{}/inventory?timeout_ms={}",
-            segment(&self.host),
-            self.timeout.as_millis()
-        );
+        let (host, section) = (&self.host, self.section.as_ref());
+        if self.coverage {
+            return sections::coverage(client, host, section, json).await;
+        }
+        if self.diff {
+            return sections::diff(client, host, section, json).await;
+        }
+        let options = format!("timeout_ms={}", self.timeout.as_millis());
+        if let Some(section) = section {
+            return sections::show(client, host, section, &options, json).await;
+        }
+        let path = format!("/v1/hosts/{}/inventory?{options}", segment(host));
         let answer: Value = client.get(&path).await?;
         if json {
             return print_json(&answer);
         }
         let mut table = Table::new([
-            "ACCOUNT", "UID", "PASSWORD", "EXPIRES", "SHELL", "KEYS", "OPEN", "UNKNOWN",
+            "ACCOUNT", "UID", "PASSWORD", "EXPIRES", "SHELL", "KEYS", "OPEN", "UNKNOWN", "RUNS",
         ]);
         for account in answer["accounts"].as_array().into_iter().flatten() {
             let text = |key: &str| plain(&account[key]);
@@ -59,9 +81,11 @@ impl Inventory {
                 text("keys"),
                 text("open"),
                 text("unknown"),
+                section_words::runs(&account["runs"]),
             ]);
         }
-        print(&table.to_text("no accounts"))
+        let when = sections::said_when(&answer);
+        print(&format!("{when}{}", table.to_text("no accounts")))
     }
 }
 

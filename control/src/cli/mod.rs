@@ -18,6 +18,8 @@ mod operator;
 mod order;
 /// `revoke`, `end-sessions`, `release`.
 mod revoke;
+/// `inventory --section`, `--coverage`, `--diff`.
+mod sections;
 /// `serve`, `check-config`.
 mod serve;
 /// Tables for people.
@@ -94,7 +96,7 @@ enum Command {
     Hosts(hosts::Hosts),
     /// Ask a host for the ways to act on it, now
     Paths(hosts::Paths),
-    /// Ask a host for its accounts, each with how many ways in are open, now
+    /// Show a host's accounts, or what its survey found; now, or as it said last where it is away
     Inventory(asks::Inventory),
     /// Ask a host why an account can become root, now
     Explain(asks::Explain),

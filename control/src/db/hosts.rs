@@ -162,7 +162,8 @@ pub fn rejoin(conn: &Connection, host: &Joining, now: UnixMillis) -> Result<(), 
     Ok(())
 }
 
-/// Forgets a host: its name is free again, its evidence and orders stay.
+/// Forgets a host: its name is free again and what its surveys found is gone, its evidence and
+/// orders stay.
 pub fn remove(conn: &Connection, id: HostId, now: UnixMillis) -> Result<(), DbError> {
     conn.execute(
         "UPDATE hosts SET removed_at = ?2 WHERE id = ?1 AND removed_at IS NULL",
@@ -172,6 +173,7 @@ pub fn remove(conn: &Connection, id: HostId, now: UnixMillis) -> Result<(), DbEr
         "UPDATE orders SET ended = 1 WHERE host = ?1 AND ended = 0",
         [id.as_bytes()],
     )?;
+    super::sections::forget(conn, id)?;
     Ok(())
 }
 

@@ -24,6 +24,8 @@ pub mod orders;
 pub mod progress;
 /// Tables and migrations.
 mod schema;
+/// What hosts' surveys found.
+pub mod sections;
 /// What happened to an order, and when.
 pub mod timeline;
 /// Join tokens, of which only digests are kept.

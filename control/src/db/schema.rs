@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use super::DbError;
 
 /// Each step is one transaction; steps are only ever added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 CREATE TABLE hosts (
@@ -131,7 +132,31 @@ CREATE TABLE audit (
     detail   TEXT NOT NULL,
     digest   BLOB NOT NULL -- over the one before it and this one, see audit.rs
 ) STRICT;
-"];
+",
+    "
+CREATE TABLE sections (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT, -- an id that is gone never means another row
+    host        BLOB NOT NULL REFERENCES hosts (id),
+    name        TEXT NOT NULL,
+    place       INTEGER NOT NULL, -- 0 arriving, 1 the last, 2 the one before it
+    digest      BLOB NOT NULL,
+    bytes       INTEGER NOT NULL,
+    rows        INTEGER NOT NULL,
+    left_out    INTEGER NOT NULL,
+    not_read    INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    replaced_at INTEGER,
+    UNIQUE (host, name, place)
+) STRICT;
+
+CREATE TABLE section_pieces (
+    section INTEGER NOT NULL REFERENCES sections (id) ON DELETE CASCADE,
+    nth     INTEGER NOT NULL,
+    json    BLOB NOT NULL,
+    UNIQUE (section, nth)
+) STRICT;
+",
+];
 
 /// Brings the file to this version's schema.
 pub fn migrate(writer: &mut Connection, path: &Path) -> Result<(), DbError> {
