@@ -15,6 +15,7 @@ use rescind_protocol::section_words;
 use serde_json::Value;
 
 use crate::cli::exit::Exit;
+use crate::cli::last_used;
 use crate::cli::table::{Table, text};
 use crate::config::layout;
 use crate::daemon::admin::{self, AskError, Request};
@@ -61,8 +62,8 @@ pub struct Paths {
     at: Where,
 }
 
-/// The accounts of this host, each with how many ways in are open and what runs as it; or the
-/// survey of it, section by section; or the secrets that lie on it
+/// The accounts of this host, each with how many ways in are open, what runs as it and its last
+/// login; or the survey of it, section by section; or the secrets that lie on it
 #[derive(Debug, Args)]
 #[command(after_help = super::secrets::HELP)]
 pub struct Inventory {
@@ -76,8 +77,11 @@ pub struct Inventory {
     #[arg(long)]
     diff: bool,
     /// Private keys, tokens and passwords in files: whose, where, their fingerprints, never a value
-    #[arg(long, conflicts_with_all = ["section", "coverage", "diff"])]
+    #[arg(long, conflicts_with_all = ["section", "coverage", "diff", "last_used"])]
     secrets: bool,
+    /// Who came in last, which keys were used for whom, and how far back that is on record
+    #[arg(long, conflicts_with_all = ["section", "coverage", "diff"])]
+    last_used: bool,
     /// Of the secrets, only those in this account's home
     #[arg(long, requires = "secrets")]
     account: Option<AccountName>,
@@ -127,7 +131,8 @@ impl Paths {
             request,
             |path| !self.open || path["state"] != "closed",
             |paths| {
-                let mut table = Table::new(&["account", "mechanism", "state", "why", "where"]);
+                let mut table =
+                    Table::new(&["account", "mechanism", "state", "why", "where", "last used"]);
                 for path in paths.as_array().into_iter().flatten() {
                     let source = match (&path["source"]["file"], &path["source"]["line"]) {
                         (Value::String(file), Value::Number(line)) => format!("{file}:{line}"),
@@ -141,6 +146,10 @@ impl Paths {
                         text(&path["state"]),
                         text(&path["reason"]),
                         source,
+                        match path.get("known_since") {
+                            Some(_) => last_used::cell(path),
+                            None => String::new(),
+                        },
                     ]);
                 }
                 table.print();
@@ -165,14 +174,20 @@ impl Inventory {
         if let Some(section) = self.section {
             return super::sections::show(&self.at, section);
         }
+        if self.last_used {
+            return super::last_used::show(&self.at);
+        }
         show(&self.at, Request::Inventory, |accounts| {
             const COLUMNS: [&str; 8] = [
                 "account", "uid", "password", "expires", "shell", "keys", "open", "unknown",
             ];
-            let mut table = Table::new(&[&COLUMNS[..], &["runs"]].concat());
+            let more = ["runs", "last used", "from"];
+            let mut table = Table::new(&[&COLUMNS[..], &more].concat());
             for account in accounts.as_array().into_iter().flatten() {
                 let mut cells = COLUMNS.map(|column| text(&account[column])).to_vec();
                 cells.push(section_words::runs(&account["runs"]));
+                cells.push(last_used::cell(account));
+                cells.push(text(&account["last_used"]["from"]));
                 table.row(&cells);
             }
             table.print();

@@ -11,6 +11,8 @@ pub mod exit;
 pub mod explain;
 /// `orders`, `evidence`: what the host's own journal says.
 pub mod journal;
+/// `inventory --last-used`.
+mod last_used;
 /// `link`: the network half.
 pub mod link;
 /// `status`, `paths`, `inventory`, `apply`: asked on the host itself.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rescind_protocol::frame::{Frame, FrameBuffer};
 use rescind_protocol::name::AccountName;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::orders::{Engine, Host, held};
 
@@ -23,6 +23,8 @@ const ANSWER_END: u8 = 3;
 const ANSWER_ERROR: u8 = 4;
 /// An order to apply has its own deadline at the worker; this is for a daemon that hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the records of logins are read where no agent has read them before.
+const LOGINS_PATIENCE: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const PART_BYTES: usize = 256 * 1024;
 
@@ -37,8 +39,10 @@ pub enum Request {
         /// One account's, or everybody's.
         account: Option<AccountName>,
     },
-    /// The accounts of the host, each with how many ways in are open.
+    /// The accounts of the host, each with how many ways in are open, and with its last login.
     Inventory,
+    /// Who came in last, and which keys were used.
+    LastUsed,
     /// The credentials that lie on the host.
     Secrets,
     /// Why an account can become root.
@@ -55,17 +59,29 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether the answer tells of logins, so that somebody should look for them first.
+    pub const fn tells_logins(&self) -> bool {
+        matches!(self, Self::Paths { .. } | Self::Inventory | Self::LastUsed)
+    }
+}
+
 /// Answers without a daemon. What only looks at the host opens no store, and makes none.
 pub fn answer_here(root: &Path, request: Request) -> Result<Value, String> {
-    let host = || Host::below(root).map_err(|error| error.to_string());
+    let looks = request.tells_logins();
+    let host = || {
+        let host = Host::below(root).map_err(|error| error.to_string())?;
+        if looks {
+            host.logins().look(LOGINS_PATIENCE);
+        }
+        Ok::<_, String>(host)
+    };
     let text = |error: crate::orders::EngineError| error.to_string();
     match request {
-        Request::Paths { account } => {
-            let paths = host()?.paths(account.as_ref()).map_err(text)?;
-            Ok(json!(paths))
-        }
+        Request::Paths { account } => host()?.paths_and_use(account.as_ref()).map_err(text),
         Request::Explain { account } => host()?.explain(&account).map_err(text),
         Request::Inventory => host()?.inventory().map_err(text),
+        Request::LastUsed => host()?.last_used().map_err(text),
         Request::Secrets => held::report(root).map_err(text),
         Request::Status | Request::Apply { .. } => {
             let mut engine = Engine::open(root).map_err(text)?;
@@ -79,12 +95,10 @@ pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
     let text = |error: crate::orders::EngineError| error.to_string();
     match request {
         Request::Status => Ok(engine.status()),
-        Request::Paths { account } => {
-            let paths = engine.paths(account.as_ref()).map_err(text)?;
-            Ok(json!(paths))
-        }
+        Request::Paths { account } => engine.paths_and_use(account.as_ref()).map_err(text),
         Request::Explain { account } => engine.explain(&account).map_err(text),
         Request::Inventory => engine.inventory().map_err(text),
+        Request::LastUsed => engine.last_used().map_err(text),
         Request::Secrets => held::report(engine.root()).map_err(text),
         Request::Apply { signed, dry_run } => {
             use base64::Engine as _;

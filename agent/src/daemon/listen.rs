@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::config::{LinkUser, layout};
 use crate::daemon::work::Work;
 use crate::daemon::{DaemonError, admin, spawn};
+use crate::logins::LoginLog;
 use crate::orders::held;
 use crate::sys::ids::effective_uid;
 use crate::sys::sockets;
@@ -20,11 +21,18 @@ const ADMIN_CONNECTIONS_MAX: usize = 8;
 /// How long a command line waits for the worker, which may be carrying out an order.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(110);
 
+/// How long the records of logins are read for one answer; the next one goes on from there.
+pub const LOGINS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Room for the parsers of a survey; its home child ends with its thread.
 const SURVEY_STACK_BYTES: usize = 1 << 20;
 
 /// Starts listening for the link and for the local command line.
-pub fn start(root: &Path, work: &SyncSender<Work>) -> Result<(), DaemonError> {
+pub fn start(
+    root: &Path,
+    work: &SyncSender<Work>,
+    logins: &Arc<LoginLog>,
+) -> Result<(), DaemonError> {
     std::fs::create_dir_all(layout::run_dir(root))?;
     // Without the package's user the link cannot run, but orders can still be carried here.
     let link_user = match LinkUser::look_up(root) {
@@ -58,6 +66,7 @@ pub fn start(root: &Path, work: &SyncSender<Work>) -> Result<(), DaemonError> {
     let to_worker = work.clone();
     let serving = Arc::new(AtomicUsize::new(0));
     let root = root.to_owned();
+    let logins = Arc::clone(logins);
     spawn("listen-admin", move || {
         accept(&listener, |stream, uid| {
             if uid != effective_uid() {
@@ -69,12 +78,18 @@ pub fn start(root: &Path, work: &SyncSender<Work>) -> Result<(), DaemonError> {
                 return true;
             }
             let (to_worker, serving) = (to_worker.clone(), Arc::clone(&serving));
-            let root = root.clone();
+            let (root, logins) = (root.clone(), Arc::clone(&logins));
             let served = spawn("admin", move || {
                 let done = admin::serve(stream, |request| match request {
                     // It takes its time, and the worker has orders to carry out.
                     admin::Request::Secrets => look_for_secrets(root),
-                    request => ask(&to_worker, request),
+                    request => {
+                        // Here, where no order waits for it.
+                        if request.tells_logins() {
+                            logins.look(LOGINS_PATIENCE);
+                        }
+                        ask(&to_worker, request)
+                    }
                 });
                 if let Err(error) = done {
                     tracing::debug!(%error, "a command line went away");

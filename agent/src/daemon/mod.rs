@@ -21,8 +21,12 @@ mod watch;
 mod work;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+
+use rescind_protocol::frame::Frame;
 
 use crate::config::layout;
 use crate::daemon::memory_use::MemoryUse;
@@ -43,6 +47,8 @@ const WORK_MAX: usize = 256;
 const WATCH_ROUNDS_MAX: usize = 8;
 /// Orders that the host's own tools are asked about at once.
 const ASKING_MAX: usize = 8;
+/// Questions that wait for the records of logins at once.
+const LOOKING_MAX: usize = 4;
 /// How long after a change the watch list is brought up to date at the latest.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often the index's process is looked at while it works, which it does for a moment every few
@@ -80,7 +86,7 @@ pub fn run(root: &Path, mut engine: Engine, survey_every: Duration) -> Result<()
             let _ = work.send(Work::Stop);
         }
     })?;
-    listen::start(root, &work)?;
+    listen::start(root, &work, engine.logins())?;
     let watch = match Watch::start(work.clone()) {
         Ok(watch) => Some(watch),
         Err(error) => {
@@ -108,6 +114,7 @@ pub fn run(root: &Path, mut engine: Engine, survey_every: Duration) -> Result<()
         index: IndexWork::None,
         memory: MemoryUse::new(),
         asking: 0,
+        looking: Arc::default(),
     };
     worker.run(&queue);
     tell("STOPPING=1");
@@ -127,6 +134,8 @@ struct Worker {
     memory: MemoryUse,
     /// How many orders the host's own tools are being asked about.
     asking: usize,
+    /// How many questions wait for the records of logins to be read.
+    looking: Arc<AtomicUsize>,
 }
 
 impl Worker {
@@ -181,7 +190,8 @@ impl Worker {
                     Err(error) => tracing::warn!(%error, "the link's connection could not be used"),
                 }
             }
-            Work::Frame(id, frame) => {
+            Work::Frame(id, frame) if uplink::tells_logins(&frame) && self.look(id, &frame) => {}
+            Work::Frame(id, frame) | Work::Looked(id, frame) => {
                 let Some(uplink) = self.uplink.as_mut().filter(|uplink| uplink.id == id) else {
                     return;
                 };
@@ -208,6 +218,26 @@ impl Worker {
             Work::Surveyed(ended) => self.surveys.end(ended, self.uplink.as_mut()),
             Work::Changed | Work::Stop => {}
         }
+    }
+
+    /// Sends somebody to read the records of logins, who then hands the question back; no order
+    /// waits for it. Whether somebody went: else the answer is as of the last look.
+    fn look(&mut self, id: ConnectionId, frame: &Frame) -> bool {
+        if self.looking.load(Ordering::SeqCst) >= LOOKING_MAX {
+            return false;
+        }
+        let (work, looking) = (self.work.clone(), Arc::clone(&self.looking));
+        let (logins, frame) = (Arc::clone(self.engine.logins()), frame.clone());
+        looking.fetch_add(1, Ordering::SeqCst);
+        let went = spawn("logins", move || {
+            logins.look(listen::LOGINS_PATIENCE);
+            looking.fetch_sub(1, Ordering::SeqCst);
+            let _ = work.send(Work::Looked(id, frame));
+        });
+        if went.is_err() {
+            self.looking.fetch_sub(1, Ordering::SeqCst);
+        }
+        went.is_ok()
     }
 
     /// Carries out what was accepted, one order after the other, evidence going out in between.

@@ -349,6 +349,18 @@ fn digests(sections: Vec<SectionDigest>) -> Digests {
     pairs.collect()
 }
 
+/// Whether a frame is a question whose answer tells of logins.
+pub fn tells_logins(frame: &Frame) -> bool {
+    let message = Message::from_frame(frame);
+    matches!(
+        message,
+        Ok(Some(Message::Query(Query {
+            what: Question::Paths { .. } | Question::Inventory,
+            ..
+        })))
+    )
+}
+
 /// Reads frames until the other end closes, sends something that is no frame, or `each` is done.
 fn read_frames(stream: &mut UnixStream, mut each: impl FnMut(Frame) -> bool) {
     let mut buffer = FrameBuffer::default();

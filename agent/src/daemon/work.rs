@@ -21,6 +21,8 @@ pub enum Work {
     LinkUp(UnixStream),
     /// A frame came over it.
     Frame(ConnectionId, Frame),
+    /// The same frame again, a question for whose answer the records of logins have been read.
+    Looked(ConnectionId, Frame),
     /// It is gone.
     LinkDown(ConnectionId),
     /// The local command line asks; the answer goes into the channel.

@@ -23,7 +23,7 @@ pub(super) fn steps(account: &Account, ways: &Ways<'_>, root: &[Account]) -> (Ve
     let mut steps = Vec::new();
     let superuser = root.first();
     add_sudo(account, ways, root, &mut steps);
-    for right in groups::rights(account, &ways.groups) {
+    for right in groups::rights(account, ways.groups) {
         steps.extend(step(account, &right, Gate::Nobody, ways, superuser));
     }
     for right in ways.polkit.rights(account) {

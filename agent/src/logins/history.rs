@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use rescind_protocol::name::{AccountName, KeyFingerprint, UnixMillis};
 
 use super::login::{How, Login, Source};
+use crate::processes::Session;
+use crate::sys::clock;
 use crate::sys::process::ProcessId;
 
 /// Accounts, and keys, of which something is remembered; those beyond are counted.
@@ -134,6 +136,11 @@ impl History {
         }
     }
 
+    /// Forgets which processes let somebody in: they are of another boot.
+    pub fn forget_opened(&mut self) {
+        self.opened.clear();
+    }
+
     /// The last login of an account. Several sources can have it: of what is about the same time,
     /// the one that says most and is forged least.
     pub fn last(&self, account: &AccountName) -> Option<&Login> {
@@ -187,6 +194,21 @@ impl History {
     /// Accounts and keys that were too many to be remembered.
     pub const fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    /// The key that opened a session of an account, where that can be known.
+    pub fn key_of_session(
+        &self,
+        account: &AccountName,
+        session: &Session,
+    ) -> Option<KeyFingerprint> {
+        self.opened_by(&Opener {
+            pid: session.leader,
+            started_us: clock::ticks_us(session.leader_start?),
+            slept_us: clock::slept_us(),
+            account,
+            from: session.remote_host.as_deref(),
+        })
     }
 
     /// The key with which the process that serves a session let it in.

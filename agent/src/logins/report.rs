@@ -1,5 +1,7 @@
 //! What the inventory and the command line are told, as JSON with stable names (`LOGINS.md`).
 
+use std::collections::BTreeSet;
+
 use rescind_protocol::name::{AccountName, KeyFingerprint, UnixMillis};
 use rescind_protocol::path::{AccessPath, Mechanism};
 use serde_json::{Value, json};
@@ -40,10 +42,11 @@ impl<'h> Told<'h> {
 
     /// Of some keys those of which a use is known, each with the last one, for whomever it was.
     pub fn keys_used(&self, keys: impl IntoIterator<Item = KeyFingerprint>) -> Value {
+        let keys: BTreeSet<KeyFingerprint> = keys.into_iter().collect();
         let used = keys
             .into_iter()
             .filter_map(|key| Some((key, self.history.key(key)?)));
-        used.map(|(key, use_)| one_key(key, use_)).collect()
+        used.map(|(key, last)| one_key(key, last)).collect()
     }
 
     /// An access path, with the last use of its key for its account, and since when such a use

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rescind_protocol::name::AccountName;
+use rescind_protocol::name::{AccountName, UnixMillis};
 
 use super::accepted;
 use super::history::{History, Opened, SourceSeen, SourceState};
@@ -16,6 +16,7 @@ use super::terminals::Terminals;
 use super::text_log::{TextLogs, TextReach};
 use crate::config;
 use crate::host::root::HostRoot;
+use crate::sys::clock;
 
 /// The records of one host's logins.
 ///
@@ -25,6 +26,8 @@ use crate::host::root::HostRoot;
 pub struct LoginLog {
     root: PathBuf,
     state: Mutex<State>,
+    /// What the last look came to.
+    seen: Mutex<Arc<History>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,12 +44,13 @@ impl LoginLog {
         Self {
             root: root.to_owned(),
             state: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
     /// Reads on for about so long. Whoever asks while another does waits for it.
     pub fn look(&self, patience: Duration) -> Arc<History> {
-        let mut state = self.state();
+        let mut state = entered(&self.state);
         match HostRoot::at(&self.root) {
             Ok(root) => state.look(&root, patience),
             Err(error) => {
@@ -61,13 +65,19 @@ impl LoginLog {
                 }];
             }
         }
+        *entered(&self.seen) = Arc::clone(&state.history);
         Arc::clone(&state.history)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // What a reader that panicked has left is what it had read.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the last look came to; reads nothing, and waits for nobody who does.
+    pub fn remembered(&self) -> Arc<History> {
+        Arc::clone(&entered(&self.seen))
     }
+}
+
+fn entered<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a reader that panicked has left is what it had read.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {
@@ -75,14 +85,17 @@ impl State {
         let begun = Instant::now();
         let until = |part: f64| Deadline(begun + patience.mul_f64(part));
         let history = Arc::make_mut(&mut self.history);
-        let boot_id = boot_id(root);
         // The small files first, then the best source, then what is only asked where it has nothing.
         let terminals = self
             .terminals
             .look(root, until(0.25), |login| history.add(login));
         let journal = self.journals.look(root, until(0.75), |program, line| {
-            add_line(history, program, &line, boot_id);
+            add_line(history, program, &line);
         });
+        // The kernel's own boot id is not asked: in a container the journal has another.
+        if !root.is_live() || journal.newest < Some(booted()) {
+            history.forget_opened();
+        }
         let host = config::host_name(root.path());
         let host = host.as_ref().map(|name| name.as_str());
         let journal_since = journal.since;
@@ -104,7 +117,7 @@ impl State {
     }
 }
 
-fn add_line(history: &mut History, program: Program, line: &Line, boot_id: Option<[u8; 16]>) {
+fn add_line(history: &mut History, program: Program, line: &Line) {
     let name =
         |bytes: &[u8]| -> Option<AccountName> { std::str::from_utf8(bytes).ok()?.parse().ok() };
     let login = match program {
@@ -135,7 +148,7 @@ fn add_line(history: &mut History, program: Program, line: &Line, boot_id: Optio
     };
     let Some(login) = login else { return };
     if let (Some(key), Some(pid)) = (login.key, line.pid)
-        && boot_id == Some(line.boot_id)
+        && line.newest_boot
     {
         let opened = Opened {
             account: login.account.clone(),
@@ -221,19 +234,7 @@ fn of_text(reach: &TextReach, journal: &Reach) -> SourceSeen {
     }
 }
 
-/// The boot that is running; `None` for a host that is not booted.
-fn boot_id(root: &HostRoot) -> Option<[u8; 16]> {
-    if !root.is_live() {
-        return None;
-    }
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let mut id = [0; 16];
-    if digits.len() != 32 {
-        return None;
-    }
-    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(id)
+/// When this host was booted, by its clock as it is now.
+fn booted() -> UnixMillis {
+    UnixMillis(clock::wall().0.saturating_sub(clock::boot_us() / 1000))
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rescind_protocol::name::AccountName;
@@ -17,6 +18,7 @@ use crate::host::password::Restored;
 use crate::host::replace::{ReplaceError, clean_leftovers, replace_account_file};
 use crate::host::root::{HostRoot, ReadError};
 use crate::host::shadow::Shadow;
+use crate::logins::LoginLog;
 use crate::orders::kept::{KeptFields, KeptKeys};
 use crate::orders::key_files::{KEY_FILE_BYTES_MAX, PATIENCE, ids};
 use crate::orders::plan::Change;
@@ -93,6 +95,8 @@ pub struct Host {
     ahead: HomeChild,
     remembered: Remembered,
     ender: Option<Ender>,
+    /// The records of its logins; an order does not look into them.
+    logins: Arc<LoginLog>,
     /// What the order at hand has frozen, until it ends it.
     frozen: RefCell<Option<Frozen>>,
 }
@@ -104,6 +108,7 @@ impl Host {
         let ahead = HomeChild::new(root.dir_fd().try_clone_to_owned()?);
         let ender = root.is_live().then(Ender::new).transpose()?;
         Ok(Self {
+            logins: Arc::new(LoginLog::of(root.path())),
             root,
             homes,
             ahead,
@@ -116,6 +121,11 @@ impl Host {
     /// Its root directory.
     pub fn root(&self) -> &Rc<HostRoot> {
         &self.root
+    }
+
+    /// The records of its logins.
+    pub fn logins(&self) -> &Arc<LoginLog> {
+        &self.logins
     }
 
     /// The child that reads the files of users.

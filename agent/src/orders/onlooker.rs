@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rescind_protocol::name::AccountName;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
@@ -10,9 +11,12 @@ use serde_json::{Value, json};
 
 use crate::host::account::Account;
 use crate::host::root::HostRoot;
+use crate::logins::quiet::Quiet;
+use crate::logins::report::Told;
 use crate::orders::EngineError;
 use crate::orders::becoming;
 use crate::orders::host::{Host, HostError};
+use crate::orders::reading::Reading;
 use crate::processes::services::services;
 use crate::sections::accounts;
 use crate::store::{Clock, HostClock};
@@ -29,24 +33,34 @@ impl Host {
 
     /// Every way in, of one account or of all.
     pub fn paths(&mut self, account: Option<&AccountName>) -> Result<Vec<AccessPath>, EngineError> {
-        let mut reading = self.read()?;
-        let accounts: Vec<Account> = match account {
-            Some(name) => reading.accounts.by_name(name).into_iter().collect(),
-            None => reading.accounts.iter().collect(),
-        };
-        if let (Some(name), true) = (account, accounts.is_empty()) {
-            return Err(EngineError::NoAccount(name.clone()));
-        }
-        let mut all = Vec::new();
-        reading.pass_over(&accounts, |reading, account| {
-            all.extend(reading.paths(account))
-        });
-        Ok(all)
+        paths_of(self.read()?, account)
     }
 
-    /// The accounts, each with how many ways in are open and what runs as it.
-    pub fn inventory(&mut self) -> Result<Value, EngineError> {
+    /// The same as JSON, each key with its last use and each session with the key that opened it,
+    /// as far as the last look at the records of logins has shown.
+    pub fn paths_and_use(&mut self, account: Option<&AccountName>) -> Result<Value, EngineError> {
+        let history = self.logins().remembered();
         let mut reading = self.read()?;
+        reading.know_logins(Arc::clone(&history));
+        let quiet = Quiet::of(&reading.sshds);
+        let told = Told::new(&history, &quiet);
+        let rows = paths_of(reading, account)?;
+        Ok(rows.iter().map(|path| told.path(path)).collect())
+    }
+
+    /// Who came in last, and which keys were used, as far as the last look has shown.
+    pub fn last_used(&mut self) -> Result<Value, EngineError> {
+        let history = self.logins().remembered();
+        let quiet = Quiet::of(&self.read()?.sshds);
+        Ok(Told::new(&history, &quiet).everything(HostClock.wall()))
+    }
+
+    /// The accounts, each with how many ways in are open, what runs as it, and its last login.
+    pub fn inventory(&mut self) -> Result<Value, EngineError> {
+        let history = self.logins().remembered();
+        let mut reading = self.read()?;
+        let quiet = Quiet::of(&reading.sshds);
+        let told = Told::new(&history, &quiet);
         let all: Vec<Account> = reading.accounts.iter().collect();
         let running = match reading.moment() {
             Some(moment) => services(moment, HostClock.boot_us() / 1_000_000).0,
@@ -59,11 +73,17 @@ impl Host {
             let keys = paths
                 .iter()
                 .filter(|path| path.mechanism == Mechanism::SshPublicKey);
+            let used = told.keys_used(keys.clone().filter_map(|path| path.fingerprint));
             let of_uid = running.get(&account.uid).map_or(&[][..], Vec::as_slice);
             let mut row = json!(accounts::Row::new(account, &paths, of_uid));
             row["keys"] = keys.count().into();
             row["open"] = count(PathState::Open).into();
             row["unknown"] = count(PathState::Unknown).into();
+            row["last_used"] = told.account(&account.name);
+            row["known_since"] = told.known_since();
+            if used.as_array().is_some_and(|used| !used.is_empty()) {
+                row["keys_used"] = used;
+            }
             rows.push(row);
         });
         Ok(rows.into())
@@ -76,4 +96,22 @@ impl Host {
         let account = account.ok_or_else(|| EngineError::NoAccount(name.clone()))?;
         Ok(becoming::explain(&mut reading, &account).to_json())
     }
+}
+
+fn paths_of(
+    mut reading: Reading<'_>,
+    account: Option<&AccountName>,
+) -> Result<Vec<AccessPath>, EngineError> {
+    let accounts: Vec<Account> = match account {
+        Some(name) => reading.accounts.by_name(name).into_iter().collect(),
+        None => reading.accounts.iter().collect(),
+    };
+    if let (Some(name), true) = (account, accounts.is_empty()) {
+        return Err(EngineError::NoAccount(name.clone()));
+    }
+    let mut all = Vec::new();
+    reading.pass_over(&accounts, |reading, account| {
+        all.extend(reading.paths(account));
+    });
+    Ok(all)
 }

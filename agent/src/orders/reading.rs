@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::path::{AccessPath, Mechanism};
@@ -20,6 +21,7 @@ use crate::host::login_defs::LoginDefs;
 use crate::host::not_read::NotRead;
 use crate::host::root::HostRoot;
 use crate::host::shadow::Shadow;
+use crate::logins::History;
 use crate::orders::acting::{self, Acting, sudo_policy};
 use crate::orders::host::{HostError, closing_in_passwd, closing_in_shadow};
 use crate::orders::kept::KeptFields;
@@ -60,6 +62,8 @@ pub struct Reading<'h> {
     with_key: BTreeMap<Wanted, Rc<WithKey>>,
     keys_expected: BTreeSet<KeyFingerprint>,
     keys_of: Option<BTreeSet<AccountName>>,
+    /// What is known of logins, for those who ask; an order does not.
+    logins: Option<Arc<History>>,
 }
 
 /// A key, and the one account or all whose files are looked through for it.
@@ -110,12 +114,18 @@ impl<'h> Reading<'h> {
             with_key: BTreeMap::new(),
             keys_expected: BTreeSet::new(),
             keys_of: None,
+            logins: None,
         })
     }
 
     /// The host that was read.
     pub fn root(&self) -> &Rc<HostRoot> {
         &self.root
+    }
+
+    /// Has sessions told with the key that opened them.
+    pub fn know_logins(&mut self, logins: Arc<History>) {
+        self.logins = Some(logins);
     }
 
     /// The policy of its sudo.
@@ -432,8 +442,15 @@ impl<'h> Reading<'h> {
 
     /// The account's sessions and processes.
     pub fn open_now(&self, account: &Account) -> Vec<AccessPath> {
-        let holdings = self.holdings(account);
-        holdings.map_or_else(Vec::new, |(subject, holdings)| holdings.paths(&subject))
+        let Some((subject, mut holdings)) = self.holdings(account) else {
+            return Vec::new();
+        };
+        if let Some(logins) = &self.logins {
+            for session in &mut holdings.sessions {
+                session.key = logins.key_of_session(&account.name, session);
+            }
+        }
+        holdings.paths(&subject)
     }
 
     /// What runs as the account, when the host is booted and something does.

@@ -1,6 +1,7 @@
 //! What the local command line asks of a host and its orders, as JSON with stable names.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rescind_protocol::evidence::Channel;
 use rescind_protocol::message::Disposition;
@@ -9,6 +10,7 @@ use rescind_protocol::outcome::Outcome;
 use rescind_protocol::path::AccessPath;
 use serde_json::{Value, json};
 
+use crate::logins::LoginLog;
 use crate::orders::accept::{self, Judgement, Seen, Trusted};
 use crate::orders::enforce::{plan_for, see};
 use crate::orders::plan::{Change, Plan};
@@ -45,6 +47,21 @@ impl Engine {
     /// Every way in, of one account or of all.
     pub fn paths(&mut self, account: Option<&AccountName>) -> Result<Vec<AccessPath>, EngineError> {
         self.host.paths(account)
+    }
+
+    /// The same as JSON, with what is known of their use.
+    pub fn paths_and_use(&mut self, account: Option<&AccountName>) -> Result<Value, EngineError> {
+        self.host.paths_and_use(account)
+    }
+
+    /// Who came in last, and which keys were used.
+    pub fn last_used(&mut self) -> Result<Value, EngineError> {
+        self.host.last_used()
+    }
+
+    /// The records of the host's logins.
+    pub fn logins(&self) -> &Arc<LoginLog> {
+        self.host.logins()
     }
 
     /// The ways in of an account for one connection alone, as `sshd -T -C` answers.

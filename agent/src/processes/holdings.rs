@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rescind_protocol::name::AccountName;
+use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source};
 
 use super::logind::{self, LogindSession};
@@ -61,6 +61,10 @@ pub struct Session {
     pub service: String,
     /// The process that began it: for ssh, the sshd that watches over the user's one.
     pub leader: ProcessId,
+    /// When that was started, in clock ticks since boot, where it still runs.
+    pub leader_start: Option<u64>,
+    /// The key that opened it, for those who found that out.
+    pub key: Option<KeyFingerprint>,
     /// Where its user came from, if known.
     pub remote_host: Option<String>,
     /// Its terminal, if known.
@@ -151,6 +155,7 @@ impl Holdings {
                 file: format!("{}/{}", logind::SESSIONS_DIR, id.escape_default()),
                 line: None,
             });
+            open.fingerprint = session.key;
             paths.push(open);
         }
         let in_session = |process: &&Process| {
@@ -411,6 +416,8 @@ impl Looking<'_> {
                 id: Some(login.id.clone()),
                 service: text(&login.service).unwrap_or_else(|| login.class.clone()),
                 leader,
+                leader_start: self.table.get(leader).map(|leader| leader.start_time),
+                key: None,
                 remote_host: text(&login.remote_host),
                 tty: text(&login.tty),
                 processes: members,
@@ -426,6 +433,8 @@ impl Looking<'_> {
                 id: None,
                 service: "sshd".into(),
                 leader: connection.pid,
+                leader_start: Some(connection.start_time),
+                key: None,
                 remote_host: None,
                 tty: None,
                 processes: members.collect(),

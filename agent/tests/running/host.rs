@@ -1,7 +1,7 @@
 //! A host that is a directory, and the agent as a process on it.
 
 use std::fs::{self, Permissions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rescind_agent::config::Trust;
 use rescind_agent::store::{HostClock, Options, Store};
 use rescind_protocol::frame::FrameBuffer;
-use rescind_protocol::message::Message;
+use rescind_protocol::message::{Message, Query, Question};
 use rescind_protocol::name::{Digest, HostId, OrderId, UnixMillis};
 use rescind_protocol::order::{Action, Authority, Order, SignedOrder};
 use rescind_protocol::sign::SigningKey;
@@ -167,6 +167,30 @@ impl Host {
                 0 => return None,
                 count => frames.extend(&piece[..count]),
             }
+        }
+    }
+
+    /// Connects as the link does and asks something; the JSON of the answer.
+    pub fn ask_over_the_link(&self, what: Question) -> Value {
+        let socket = self.root.join("run/rescind-agent/link.sock");
+        let mut stream = UnixStream::connect(socket).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let query = Message::from(Query { id: 1, what });
+        stream.write_all(&query.to_frame().to_bytes()).unwrap();
+        let (mut frames, mut piece, mut json) = (FrameBuffer::default(), [0; 1024], Vec::new());
+        loop {
+            while let Some(frame) = frames.next_frame().unwrap() {
+                if let Some(Message::Answer(answer)) = Message::from_frame(&frame).unwrap() {
+                    assert_eq!((answer.id, answer.error), (1, None));
+                    json.extend_from_slice(&answer.json);
+                    if answer.last {
+                        return serde_json::from_slice(&json).unwrap();
+                    }
+                }
+            }
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "the agent hung up");
+            frames.extend(&piece[..count]);
         }
     }
 

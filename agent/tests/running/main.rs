@@ -217,3 +217,63 @@ fn what_a_killed_agent_left_in_etc_goes_at_the_start() {
     );
     assert_eq!(fs::read(host.root.join("etc/passwd")).unwrap(), before);
 }
+
+#[test]
+fn the_last_login_is_told_here_and_over_the_link() {
+    let mut host = Host::new();
+    host.enrol(HostId::from_bytes([7; 16]));
+    let sshd = host.root.join("usr/sbin/sshd");
+    fs::create_dir_all(sshd.parent().unwrap()).unwrap();
+    fs::write(&sshd, "\0OpenSSH_9.2p1 Debian-2\0").unwrap();
+    let fingerprint = KeyFingerprint::of_blob(
+        &base64::engine::general_purpose::STANDARD
+            .decode(KEY.split(' ').nth(1).unwrap())
+            .unwrap(),
+    );
+    let log = host.root.join("var/log/auth.log");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let mut text = format!(
+        "2026-01-01T10:00:00+00:00 host CRON[1]: nothing\n\
+         2026-01-02T10:00:00+00:00 host sshd[7]: Accepted publickey for root from 192.0.2.7 port 4 \
+         ssh2: ED25519 {fingerprint}\n"
+    );
+    fs::write(&log, &text).unwrap();
+    let row = |rows: &Value, name: &str| {
+        let rows = rows.as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["account"] == name).unwrap()
+    };
+    let check = |rows: &Value| {
+        let root = row(rows, "root");
+        assert_eq!(
+            root["last_used"]["at"], "2026-01-02T10:00:00.000Z",
+            "{root}"
+        );
+        assert_eq!(root["last_used"]["from"], "192.0.2.7");
+        assert_eq!(root["last_used"]["source"], "auth_log");
+        assert_eq!(root["last_used"]["attested"], false);
+        assert_eq!(root["keys_used"][0]["fingerprint"], fingerprint.to_string());
+        // That nothing is on record is said with since when it would be.
+        let alice = row(rows, "alice");
+        assert_eq!(alice["last_used"], Value::Null);
+        assert_eq!(alice["known_since"], "2026-01-01T10:00:00.000Z");
+    };
+    check(&host.ask(&["inventory"]));
+    host.start();
+    check(&host.ask(&["inventory"]));
+    check(&host.ask_over_the_link(Question::Inventory));
+    let paths = host.ask_over_the_link(Question::Paths {
+        account: Some("root".parse().unwrap()),
+    });
+    let key = paths.as_array().unwrap().iter();
+    let mut key = key.filter(|path| path["fingerprint"] == fingerprint.to_string());
+    assert_eq!(key.next().unwrap()["last_used"]["from"], "192.0.2.7");
+
+    // What is written while the agent runs is seen at the next question.
+    text.push_str("2026-01-03T10:00:00+00:00 host sshd[8]: Accepted password for alice from ::1 port 4 ssh2\n");
+    fs::write(&log, &text).unwrap();
+    let alice = row(&host.ask_over_the_link(Question::Inventory), "alice");
+    assert_eq!(alice["last_used"]["how"], "password", "{alice}");
+    let told = host.ask(&["inventory", "--last-used"]);
+    assert_eq!(told["accounts"].as_array().unwrap().len(), 2, "{told}");
+    assert_eq!(told["keys"][0]["last_used"]["account"], "root");
+}

@@ -11,8 +11,8 @@ use super::client::{Client, segment};
 use super::table::Table;
 use super::{Failure, duration, print, print_json, sections};
 
-/// Show a host's accounts, each with how many ways in are open and what runs as it, or what its
-/// survey found, section by section
+/// Show a host's accounts, each with how many ways in are open, what runs as it and its last login,
+/// or what its survey found, section by section
 ///
 /// Where the host is away, what it said last is shown, with its age.
 #[derive(Debug, Args)]
@@ -68,7 +68,17 @@ impl Inventory {
             return print_json(&answer);
         }
         let mut table = Table::new([
-            "ACCOUNT", "UID", "PASSWORD", "EXPIRES", "SHELL", "KEYS", "OPEN", "UNKNOWN", "RUNS",
+            "ACCOUNT",
+            "UID",
+            "PASSWORD",
+            "EXPIRES",
+            "SHELL",
+            "KEYS",
+            "OPEN",
+            "UNKNOWN",
+            "RUNS",
+            "LAST USED",
+            "FROM",
         ]);
         for account in answer["accounts"].as_array().into_iter().flatten() {
             let text = |key: &str| plain(&account[key]);
@@ -82,6 +92,8 @@ impl Inventory {
                 text("open"),
                 text("unknown"),
                 section_words::runs(&account["runs"]),
+                last_used(account),
+                plain(&account["last_used"]["from"]),
             ]);
         }
         let when = sections::said_when(&answer);
@@ -137,6 +149,17 @@ fn branches(steps: &Value, indent: &str, out: &mut String) {
             spaced(&step["sure"]),
         ));
         branches(&step["then"], &format!("{indent}{below}"), out);
+    }
+}
+
+/// When an account or a key was used last, as its host tells it: a minute in UTC, `none since DAY`,
+/// or `unknown`.
+pub(super) fn last_used(row: &Value) -> String {
+    let at = row["last_used"]["at"].as_str();
+    match (at, row["known_since"].as_str()) {
+        (Some(at), _) => at.get(..16).unwrap_or(at).replace('T', " "),
+        (None, Some(since)) => format!("none since {}", since.get(..10).unwrap_or(since)),
+        (None, None) => "unknown".into(),
     }
 }
 

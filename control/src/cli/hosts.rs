@@ -6,6 +6,7 @@ use clap::Args;
 use rescind_protocol::name::{AccountName, UnixMillis};
 use serde_json::Value;
 
+use super::asks::last_used;
 use super::client::{Client, segment};
 use super::table::Table;
 use super::{Failure, duration, print, print_json};
@@ -105,7 +106,15 @@ impl Paths {
 
 /// Access paths as a table.
 pub fn paths_table(paths: &[Value]) -> String {
-    let mut table = Table::new(["ACCOUNT", "MECHANISM", "STATE", "SOURCE", "KEY", "REASON"]);
+    let mut table = Table::new([
+        "ACCOUNT",
+        "MECHANISM",
+        "STATE",
+        "SOURCE",
+        "KEY",
+        "LAST USED",
+        "REASON",
+    ]);
     for path in paths {
         let text = |key: &str| path[key].as_str().unwrap_or_default().to_owned();
         let source = match (
@@ -122,6 +131,10 @@ pub fn paths_table(paths: &[Value]) -> String {
             text("state"),
             source,
             text("fingerprint"),
+            match path.get("known_since") {
+                Some(_) => last_used(path),
+                None => String::new(),
+            },
             text("reason"),
         ]);
     }

@@ -60,6 +60,8 @@ pub struct Header {
     pub file_id: [u8; 16],
     /// The machine-id(5) of the host that wrote it.
     pub machine_id: [u8; 16],
+    /// The boot in which its last entry was written.
+    pub tail_boot_id: [u8; 16],
     table: u64,
     buckets: u64,
     /// Its first entry, in microseconds since 1970; 0 where there is none.
@@ -142,6 +144,7 @@ impl<B: Bytes> JournalFile<B> {
             archived: head[16] == 2,
             file_id: id_at(&head, 24),
             machine_id: id_at(&head, 40),
+            tail_boot_id: id_at(&head, 56),
             table: u64_at(&head, 104),
             buckets,
             head_us: u64_at(&head, 184),

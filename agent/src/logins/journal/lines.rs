@@ -63,6 +63,8 @@ pub struct Line {
     pub monotonic_us: u64,
     /// Which boot.
     pub boot_id: [u8; 16],
+    /// Whether that is the boot of the journal's newest entry.
+    pub newest_boot: bool,
     /// The process that wrote it.
     pub pid: Option<ProcessId>,
     /// Its text.
@@ -166,6 +168,7 @@ impl<'f, B: Bytes> Lines<'f, B> {
             at: UnixMillis(entry.realtime_us / 1000),
             monotonic_us: entry.monotonic_us,
             boot_id: entry.boot_id,
+            newest_boot: false,
             pid,
             text,
         }))
@@ -273,6 +276,7 @@ mod tests {
                 at: UnixMillis(1_700_000_000_123),
                 monotonic_us: 123_456,
                 boot_id: [7; 16],
+                newest_boot: false,
                 pid: Some(56),
                 text: b"Accepted password for alice from 10.0.0.1 port 1 ssh2".to_vec(),
             });

@@ -57,6 +57,8 @@ pub struct Reach {
     pub volatile: bool,
     /// Lines of sshd that were not read, because they are compressed.
     pub compressed: u64,
+    /// When the newest entry was written.
+    pub newest: Option<UnixMillis>,
     /// What could not be read.
     pub troubles: Vec<String>,
 }
@@ -175,6 +177,7 @@ impl Journals {
         let mut twice: HashSet<[u8; 16]> = HashSet::new();
         // A file that cannot be read: what is older is not an unbroken record any more.
         let mut unread = None;
+        let mut boot = None;
         for file in &found {
             if let Some((stamp, id)) = self.done.get(&file.path)
                 && *stamp == file.stamp
@@ -211,7 +214,22 @@ impl Journals {
                 .or_insert_with(Progress::new);
             (progress.head_us, progress.tail_us, progress.trouble) =
                 (header.head_us, header.tail_us, None);
-            if let Err(error) = progress.read(&mut journal, deadline, each) {
+            // The first one is the newest.
+            let boot = *boot.get_or_insert(header.tail_boot_id);
+            reach
+                .newest
+                .get_or_insert(UnixMillis(header.tail_us / 1000));
+            let told = &mut |program, line: Line| {
+                let newest_boot = line.boot_id == boot;
+                each(
+                    program,
+                    Line {
+                        newest_boot,
+                        ..line
+                    },
+                );
+            };
+            if let Err(error) = progress.read(&mut journal, deadline, told) {
                 progress.trouble = Some(format!("{} {error}", printable_path(&file.path)));
             }
             let ended = header.archived || file.path.as_os_str().as_bytes().ends_with(b"~");

@@ -52,6 +52,7 @@ impl Journal {
         };
         journal.bytes[16] = 1;
         journal.bytes[40..56].copy_from_slice(&MACHINE);
+        journal.bytes[56..72].copy_from_slice(&[7; 16]);
         journal.id([0x22; 16]);
         for (at, value) in [(88, 272), (104, TABLE_AT), (112, 16 * BUCKETS)] {
             journal.put(at, value);
