@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rescind_agent::sshd::authorized_keys::KeyFile;
+use rescind_agent::sshd::certificate::Certificate;
 use rescind_agent::sshd::key_line::LineKey;
 use rescind_agent::sshd::revoked_keys::{Revocation, RevokedKeys, plain_keys};
 
@@ -160,15 +161,22 @@ fn the_same_keys_are_found_in_generated_files() {
 }
 
 #[test]
-fn the_same_keys_are_revoked_by_a_krl() {
+fn the_same_keys_and_certificates_are_revoked_by_a_krl() {
     let scratch = Scratch::new("keygen-krl");
-    let names = ["explicit", "sha1", "sha256", "ca", "free"];
+    let names = ["explicit", "sha1", "sha256", "ca", "free", "other-ca"];
     let lines: Vec<_> = names
         .iter()
         .map(|name| scratch.key(name, &["-t", "ecdsa"]))
         .collect();
-    let spec = format!(
-        "serial: 1-100\nid: alice\nkey: {}\nsha1: {}\nhash: {}\n",
+    // Runs, gaps and single numbers, so that all sections of a KRL are used.
+    let serials: String = (1..400)
+        .filter(|n| n % 3 == 0 || (n / 40) % 4 == 1)
+        .chain([5_000, 70_000, 70_002, 70_003, u64::MAX])
+        .map(|serial| format!("serial: {serial}\n"))
+        .collect();
+    let of_ca = format!("{serials}serial: 1000000-2000000\nid: alice\nid: b c\n");
+    let keys = format!(
+        "key: {}\nsha1: {}\nhash: {}\n",
         lines[0],
         lines[1],
         KeyFile::parse(lines[2].as_bytes())
@@ -177,34 +185,103 @@ fn the_same_keys_are_revoked_by_a_krl() {
             .unwrap()
             .fingerprint
     );
-    fs::write(scratch.0.join("spec"), spec).unwrap();
-    let krl = scratch.0.join("krl");
-    let mut make = Command::new("ssh-keygen");
-    make.arg("-kf")
-        .arg(&krl)
-        .arg("-s")
-        .arg(scratch.0.join("ca.pub"))
-        .arg(scratch.0.join("spec"));
-    assert!(make.output().unwrap().status.success());
-    let bytes = fs::read(&krl).unwrap();
-    for (name, line) in names.iter().zip(&lines) {
+    let krl = |name: &str, spec: &str, authority: &str| {
+        fs::write(scratch.0.join("spec"), spec).unwrap();
+        let path = scratch.0.join(name);
+        let mut make = Command::new("ssh-keygen");
+        make.arg("-kf").arg(&path).arg("-s");
+        make.arg(if authority == "none" {
+            authority.into()
+        } else {
+            scratch.0.join(format!("{authority}.pub"))
+        });
+        make.arg(scratch.0.join("spec"));
+        let output = make.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        fs::read(path).unwrap()
+    };
+    let release = "OpenSSH_9.2p1".parse().unwrap();
+    let is_revoked = |krl: &str, file: &str| {
         let mut query = Command::new("ssh-keygen");
-        query
-            .arg("-Qf")
-            .arg(&krl)
-            .arg(scratch.0.join(format!("{name}.pub")));
-        let revoked = !query.output().unwrap().status.success();
-        let key = plain_keys(line.as_bytes()).remove(0).1.unwrap();
+        query.arg("-Qf").arg(scratch.0.join(krl));
+        query.arg(scratch.0.join(file));
+        !query.output().unwrap().status.success()
+    };
+    let bytes = krl("krl", &(keys + &of_ca), "ca");
+    let list = RevokedKeys::parse(&bytes, &release);
+    for (name, line) in names.iter().zip(&lines) {
+        let revoked = is_revoked("krl", &format!("{name}.pub"));
+        let key = plain_keys(line.as_bytes(), &release).remove(0).1.unwrap();
         let expected = if revoked {
             Revocation::Revoked
         } else {
             Revocation::NotListed
         };
-        assert_eq!(RevokedKeys::parse(&bytes).check(&key), expected, "{name}");
-        assert_eq!(revoked, !matches!(*name, "ca" | "free"), "{name}");
+        assert_eq!(list.check(&key), expected, "{name}");
+        assert_eq!(
+            revoked,
+            !matches!(*name, "ca" | "free" | "other-ca"),
+            "{name}"
+        );
     }
+    // Where no CA is named, the certificates of every CA are meant.
+    let everywhere = krl("krl-everywhere", "serial: 7\nid: carol\n", "none");
+    let everywhere = RevokedKeys::parse(&everywhere, &release);
+    let mut seen = [0; 2];
+    for (authority, key_id, serial) in [
+        ("ca", "alice", 0),
+        ("ca", "alice ", 0),
+        ("ca", "b c", 1),
+        ("ca", "zoe", 0),
+        ("ca", "zoe", 1),
+        ("ca", "zoe", 3),
+        ("ca", "zoe", 7),
+        ("ca", "zoe", 41),
+        ("ca", "zoe", 80),
+        ("ca", "zoe", 399),
+        ("ca", "zoe", 400),
+        ("ca", "zoe", 70_001),
+        ("ca", "zoe", 70_003),
+        ("ca", "zoe", 999_999),
+        ("ca", "zoe", 1_500_000),
+        ("ca", "zoe", 2_000_001),
+        ("ca", "zoe", u64::MAX),
+        ("ca", "carol", 9_999),
+        ("other-ca", "alice", 3),
+        ("other-ca", "carol", 3),
+        ("other-ca", "zoe", 7),
+    ] {
+        let mut sign = Command::new("ssh-keygen");
+        sign.current_dir(&scratch.0)
+            .args(["-q", "-s", authority, "-I", key_id, "-n", "x"])
+            .args(["-z", &serial.to_string(), "free.pub"]);
+        assert!(sign.status().unwrap().success());
+        let line = fs::read(scratch.0.join("free-cert.pub")).unwrap();
+        let certificate = Certificate::parse_line(&line).unwrap();
+        assert_eq!(certificate.serial, serial);
+        assert_eq!(certificate.key_id, key_id.as_bytes());
+        for (list, file) in [(&list, "krl"), (&everywhere, "krl-everywhere")] {
+            let revoked = is_revoked(file, "free-cert.pub");
+            seen[usize::from(revoked)] += 1;
+            assert_eq!(
+                list.check_certificate(&certificate) == Revocation::Revoked,
+                revoked,
+                "{file}, certificate {serial} {key_id:?} of {authority}"
+            );
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 5), "{seen:?}");
     for end in 0..bytes.len() {
         // Cut anywhere, it is damaged, or it ends with a whole section.
-        let _ = RevokedKeys::parse(&bytes[..end]);
+        let cut = RevokedKeys::parse(&bytes[..end], &release);
+        fs::write(scratch.0.join("cut"), &bytes[..end]).unwrap();
+        if end % 97 == 0 && end > 8 {
+            let key = plain_keys(lines[4].as_bytes(), &release)
+                .remove(0)
+                .1
+                .unwrap();
+            let refuses = cut.check(&key) == Revocation::Damaged;
+            assert_eq!(is_revoked("cut", "free.pub"), refuses, "cut at {end}");
+        }
     }
 }

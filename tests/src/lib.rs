@@ -39,7 +39,7 @@ pub use canaries::{Canaries, letters, random};
 pub use command::{Ran, run, run_with, wait_for};
 pub use control::{ControlPlane, Request};
 pub use forge::Forger;
-pub use host::{Builder, Host, Release, Storage};
+pub use host::{Builder, CONTROL_NAME, Host, Release, Storage};
 pub use key::Key;
 pub use login::{Attempt, Login, Master, Session};
 pub use order::Order;

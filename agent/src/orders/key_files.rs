@@ -13,8 +13,8 @@ use crate::home::{
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::not_read::{Cause, NotRead, Notes};
-use crate::host::root::HostRoot;
-use crate::paths::facts::{KeyFileFacts, KeyFiles, Ownership, ReadAs};
+use crate::host::root::{HostRoot, ReadError};
+use crate::paths::facts::{Found, KeyFileFacts, KeyFiles, Ownership, ReadAs};
 use crate::paths::strict_modes::{Member, is_private_group};
 use crate::sshd::include::ReadProblem;
 
@@ -282,6 +282,18 @@ impl KeyFiles for UserFiles<'_> {
             directories,
         })
     }
+
+    fn look(&mut self, path: &Path) -> Result<Found, ReadProblem> {
+        match self.root.stat(path) {
+            Ok(found) => Ok(Found {
+                uid: found.stat.uid,
+                mode: found.stat.mode,
+                is_directory: found.stat.kind == crate::sys::fs::FileKind::Directory,
+            }),
+            Err(error) if error.is_missing() => Err(ReadProblem::Missing),
+            Err(error) => Err(ReadProblem::Other(error.to_string())),
+        }
+    }
 }
 
 impl UserFiles<'_> {
@@ -290,6 +302,10 @@ impl UserFiles<'_> {
         let file = match self.root.read(path, KEY_FILE_BYTES_MAX) {
             Ok(file) => file,
             Err(error) if error.is_missing() => return Err(ReadProblem::Missing),
+            Err(ReadError::NotRegular {
+                kind: crate::sys::fs::FileKind::Directory,
+                ..
+            }) => return Err(ReadProblem::Directory),
             Err(error) => return Err(ReadProblem::Other(error.to_string())),
         };
         let stamp = &file.stamp;

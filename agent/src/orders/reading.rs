@@ -28,14 +28,13 @@ use crate::orders::kept::KeptFields;
 use crate::orders::key_files::{Purpose, Soon, UserFiles};
 use crate::orders::plan::KeyFileSeen;
 use crate::orders::sshds::{self, Releases};
-use crate::paths::facts::{Facts, Shell, Sshd};
+use crate::paths::facts::{Client, Facts, Shell, Sshd};
 use crate::paths::shared_uid::{self, Twin};
 use crate::paths::{self, key_files::KeyFileRef};
 use crate::processes::holdings::SudoBorn;
 use crate::processes::{Ender, Holdings, Moment, Scope, Subject};
 use crate::rights::sudo::SudoFacts;
 use crate::sshd::authorized_keys::KeyFile;
-use crate::sshd::matching::Connection;
 use crate::store::{Clock, HostClock};
 use crate::sys::fs::FileKind;
 use crate::sys::zone;
@@ -408,12 +407,12 @@ impl<'h> Reading<'h> {
         acting
     }
 
-    /// What the evaluator says, of one connection or of every one there could be.
-    pub fn ways_in(
-        &mut self,
-        account: &Account,
-        connection: Option<Connection>,
-    ) -> Vec<AccessPath> {
+    /// What the evaluator says, of one client or of every one there could be.
+    pub fn ways_in(&mut self, account: &Account, client: Option<Client<'_>>) -> Vec<AccessPath> {
+        let (connection, certificate) = match client {
+            Some(client) => (Some(client.connection), client.certificate),
+            None => (None, None),
+        };
         let now = now();
         let shell = self.shell(account);
         let facts = Facts {
@@ -423,6 +422,7 @@ impl<'h> Reading<'h> {
             // The zone of a host that is not booted is not this machine's.
             utc_offset: self.moment.as_ref().and_then(|_| zone::utc_offset(now)),
             connection,
+            certificate,
         };
         paths::evaluate(account, &facts, &mut self.files)
     }

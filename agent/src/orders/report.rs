@@ -15,8 +15,7 @@ use crate::orders::accept::{self, Judgement, Seen, Trusted};
 use crate::orders::enforce::{plan_for, see};
 use crate::orders::plan::{Change, Plan};
 use crate::orders::{Engine, EngineError, guards, reach};
-use crate::paths::facts::Sshd;
-use crate::sshd::matching::Connection;
+use crate::paths::facts::{Client, Sshd};
 use crate::sshd::printable::printable;
 use crate::store::Clock;
 
@@ -64,16 +63,16 @@ impl Engine {
         self.host.logins()
     }
 
-    /// The ways in of an account for one connection alone, as `sshd -T -C` answers.
-    pub fn paths_of_connection(
+    /// The ways in of an account for one client alone, as `sshd -T -C` answers.
+    pub fn paths_of_client(
         &mut self,
         account: &AccountName,
-        connection: Connection,
+        client: Client<'_>,
     ) -> Result<Vec<AccessPath>, EngineError> {
         let mut reading = self.host.read()?;
         let found = reading.accounts.by_name(account);
         let found = found.ok_or_else(|| EngineError::NoAccount(account.clone()))?;
-        Ok(reading.ways_in(&found, Some(connection)))
+        Ok(reading.ways_in(&found, Some(client)))
     }
 
     /// The sshds of the host with their configurations.

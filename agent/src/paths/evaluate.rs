@@ -7,7 +7,7 @@ use super::facts::{Facts, KeyFiles, Sshd};
 use super::key_files::{group_names, subject};
 use super::revocations::Revocations;
 use super::verdict::{Checks, Verdict};
-use super::{console, ssh_certificates, ssh_gate, ssh_keys, ssh_others};
+use super::{chroot, console, ssh_certificates, ssh_gate, ssh_keys, ssh_others};
 use crate::host::account::Account;
 use crate::sshd::effective::{Effective, Origin};
 use crate::sshd::include::ConfigError;
@@ -126,11 +126,14 @@ fn view<'a>(
     })?;
     let worlds = worlds
         .into_iter()
-        .map(|(world, (settings, gate))| Situation {
-            revoked: Revocations::read(account, &settings, files),
-            world,
-            settings,
-            gate,
+        .map(|(world, (settings, mut gate))| {
+            chroot::check(account, &settings, config.release(), files, &mut gate);
+            Situation {
+                revoked: Revocations::read(account, &settings, config.release(), files),
+                world,
+                settings,
+                gate,
+            }
         })
         .collect();
     Ok(View {
@@ -185,7 +188,7 @@ mod tests {
     use super::*;
     use crate::host::account::PasswordState;
     use crate::paths::account_state::tests::alice;
-    use crate::paths::facts::{KeyFileFacts, Ownership, ReadAs, Shell};
+    use crate::paths::facts::{Found, KeyFileFacts, Ownership, ReadAs, Shell};
     use crate::paths::key_files_in_force;
     use crate::sshd::include::tests::Memory;
     use crate::sshd::include::{Config, ReadProblem};
@@ -208,6 +211,14 @@ mod tests {
                 .get(path)
                 .cloned()
                 .unwrap_or(Err(ReadProblem::Missing))
+        }
+
+        fn look(&mut self, _: &Path) -> Result<Found, ReadProblem> {
+            Ok(Found {
+                uid: 0,
+                mode: 0o755,
+                is_directory: true,
+            })
         }
     }
 
@@ -275,6 +286,7 @@ mod tests {
                 now: 20_100 * 86_400,
                 utc_offset: None,
                 connection: None,
+                certificate: None,
             };
             evaluate(&self.account, &facts, &mut self.keys)
                 .iter()
@@ -454,7 +466,7 @@ mod tests {
                 "3] expiry-time is over",
                 "4] sshd does not understand the options of this line: unknown key option",
                 "5] PubkeyAcceptedAlgorithms does not take ssh-dss (default)",
-                "6] certificates of this CA for alice are accepted",
+                "6] certificates of this CA for alice, or for nobody in particular, are accepted",
                 "7] sshd finds no key in this line: no key found",
                 "8] principals= on a key that is no CA",
             ]
@@ -572,6 +584,7 @@ mod tests {
             now: 0,
             utc_offset: None,
             connection: None,
+            certificate: None,
         };
         let paths = evaluate(&alice(), &facts, &mut Files(BTreeMap::new()));
         assert_eq!(paths.len(), 1);

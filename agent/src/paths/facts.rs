@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::host::account::Account;
+use crate::sshd::certificate::Certificate;
 use crate::sshd::include::{Config, ConfigError, ReadProblem};
 use crate::sshd::matching::Connection;
 
@@ -30,6 +31,8 @@ pub struct Facts<'a> {
     pub utc_offset: Option<i64>,
     /// Judge for this one connection; `None` for every connection there could be.
     pub connection: Option<Connection>,
+    /// Judge certificates by this one alone; `None` for every one that a CA could issue.
+    pub certificate: Option<&'a Certificate>,
 }
 
 impl Facts<'_> {
@@ -37,6 +40,15 @@ impl Facts<'_> {
     pub const fn today(&self) -> i64 {
         self.now.div_euclid(86_400)
     }
+}
+
+/// Somebody who comes to an sshd.
+#[derive(Debug, Clone)]
+pub struct Client<'c> {
+    /// From where, and where to.
+    pub connection: Connection,
+    /// The certificate that is shown, if one is.
+    pub certificate: Option<&'c Certificate>,
 }
 
 /// The login shell, looked at as root.
@@ -72,6 +84,20 @@ pub trait KeyFiles {
         path: &Path,
         reader: ReadAs,
     ) -> Result<KeyFileFacts, ReadProblem>;
+
+    /// What root finds at a path, links followed.
+    fn look(&mut self, path: &Path) -> Result<Found, ReadProblem>;
+}
+
+/// What root finds at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its owner.
+    pub uid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Whether it is a directory.
+    pub is_directory: bool,
 }
 
 /// A key file and what StrictModes looks at.

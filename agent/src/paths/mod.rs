@@ -8,6 +8,8 @@
 pub mod account_state;
 /// Jobs of at(1).
 pub mod at_jobs;
+/// Where `ChrootDirectory` sends a login.
+pub mod chroot;
 /// Passwords at the console and to su(1).
 pub mod console;
 /// Jobs of cron(8).
@@ -22,6 +24,8 @@ pub mod key_files;
 pub mod methods;
 /// What PAM says to daemons that ask it.
 pub mod pam_gate;
+/// For whom a certificate must be issued.
+pub mod principals;
 /// Keys that sshd takes for revoked.
 pub mod revocations;
 /// What rules let the account do as another.
@@ -40,6 +44,8 @@ pub mod ssh_key_options;
 pub mod ssh_keys;
 /// Passwords over ssh, and what else sshd offers without a key.
 pub mod ssh_others;
+/// The one certificate that is asked about.
+pub mod ssh_presented;
 /// Owners and modes of key files, as StrictModes wants them.
 pub mod strict_modes;
 /// Units of systemd(1).

@@ -4,10 +4,12 @@ use super::facts::{KeyFiles, ReadAs};
 use super::ssh_certificates::rooted;
 use super::verdict::Checks;
 use crate::host::account::Account;
+use crate::sshd::certificate::Certificate;
 use crate::sshd::effective::Effective;
 use crate::sshd::include::ReadProblem;
 use crate::sshd::key_line::KeyLine;
 use crate::sshd::printable::printable;
+use crate::sshd::release::Release;
 use crate::sshd::revoked_keys::{Revocation, RevokedKeys};
 
 /// What `RevokedKeys` names, if anything.
@@ -23,24 +25,50 @@ struct RevokedFile {
 
 impl Revocations {
     /// Reads the file that is in force.
-    pub fn read(account: &Account, settings: &Effective, files: &mut dyn KeyFiles) -> Self {
+    pub fn read(
+        account: &Account,
+        settings: &Effective,
+        release: &Release,
+        files: &mut dyn KeyFiles,
+    ) -> Self {
         let setting = &settings.revoked_keys;
         let file = setting.value.as_deref().map(|name| RevokedFile {
             told: format!("RevokedKeys {} ({})", printable(name), setting.origin),
             keys: files
                 .read(account, &rooted(name), ReadAs::Root)
-                .map(|facts| RevokedKeys::parse(&facts.bytes)),
+                .map(|facts| RevokedKeys::parse(&facts.bytes, release)),
         });
         Self { file }
     }
 
     /// Whether a key, or the key of a CA, is revoked.
     pub fn check(&self, key: &KeyLine, checks: &mut Checks) {
+        self.check_with(|keys| keys.check(key), checks);
+    }
+
+    /// Whether a certificate is revoked, or the CA that signed it.
+    pub fn check_certificate(&self, certificate: &Certificate, checks: &mut Checks) {
+        self.check_with(|keys| keys.check_certificate(certificate), checks);
+    }
+
+    /// Says that some certificates of a CA are revoked, though it is not.
+    pub fn note_certificates(&self, authority: &KeyLine, checks: &mut Checks) {
+        if let Some(RevokedFile {
+            told,
+            keys: Ok(keys),
+        }) = &self.file
+            && keys.names_certificates_of(&authority.fingerprint)
+        {
+            checks.note(format!("but some that {told} revokes by serial or key id"));
+        }
+    }
+
+    fn check_with(&self, find: impl FnOnce(&RevokedKeys) -> Revocation, checks: &mut Checks) {
         let Some(RevokedFile { told, keys }) = &self.file else {
             return;
         };
         match keys {
-            Ok(keys) => match keys.check(key) {
+            Ok(keys) => match find(keys) {
                 Revocation::NotListed => {}
                 Revocation::Revoked => checks.closed(told.clone()),
                 Revocation::Refused { line } => {
@@ -48,6 +76,9 @@ impl Revocations {
                         "{told}: sshd refuses keys because it cannot read line {line}"
                     ));
                 }
+                Revocation::Damaged => checks.closed(format!(
+                    "{told} is a KRL that sshd cannot read, so it refuses every key"
+                )),
                 Revocation::Unreadable => {
                     checks.unknown(format!("{told} is a KRL that could not be read"))
                 }

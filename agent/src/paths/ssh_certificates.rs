@@ -4,17 +4,21 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use rescind_protocol::path::{AccessPath, Mechanism, Source};
+use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source};
 
 use super::evaluate::{Situation, View};
 use super::facts::{KeyFiles, ReadAs};
+use super::principals::{self, Principal};
 use super::ssh_gate::{self, Means};
 use super::ssh_keys::check_public_key_login;
+use super::ssh_presented;
 use super::strict_modes;
 use super::verdict::{Checks, Verdict, merge};
-use crate::sshd::algorithms;
+use crate::sshd::algorithms::{self, KeyType};
+use crate::sshd::certificate::{Certificate, CertificateOptions};
+use crate::sshd::effective::Effective;
 use crate::sshd::include::ReadProblem;
-use crate::sshd::key_line::KeyLine;
+use crate::sshd::key_line::{KeyLine, LineKey};
 use crate::sshd::printable::{printable, printable_path};
 use crate::sshd::revoked_keys::plain_keys;
 use crate::sshd::tokens;
@@ -35,13 +39,16 @@ pub fn add(view: &View<'_>, files: &mut dyn KeyFiles, paths: &mut Vec<AccessPath
         let shown = printable_path(&path);
         match files.read(view.account, &path, ReadAs::Root) {
             Ok(facts) => {
-                for (line, key) in plain_keys(&facts.bytes) {
+                for (line, key) in plain_keys(&facts.bytes, view.release) {
                     let Ok(key) = key else { break };
+                    let LineKey::Plain { key_type, .. } = key.kind else {
+                        continue;
+                    };
                     let source = Source {
                         file: shown.clone(),
                         line: Some(line),
                     };
-                    paths.push(ca_path(view, name, &key, source, files));
+                    paths.push(ca_path(view, name, (&key, key_type), source, files));
                 }
             }
             // Without the file no certificate is trusted.
@@ -74,7 +81,7 @@ pub fn rooted(name: &[u8]) -> PathBuf {
 fn ca_path(
     view: &View<'_>,
     name: &[u8],
-    key: &KeyLine,
+    (key, key_type): (&KeyLine, KeyType),
     source: Source,
     files: &mut dyn KeyFiles,
 ) -> AccessPath {
@@ -87,23 +94,26 @@ fn ca_path(
         }
         check_public_key_login(view, situation, &mut checks);
         situation.revoked.check(key, &mut checks);
-        let accepted = &settings.pubkey_accepted_algorithms;
-        if !algorithms::accepts_certificates(&accepted.value) {
-            checks.closed(format!(
-                "PubkeyAcceptedAlgorithms takes no certificates ({})",
-                accepted.origin
-            ));
-        }
-        // A certificate may bring its own forced command.
+        check_algorithms(settings, key_type, &mut checks);
+        let options = match view.facts.certificate {
+            Some(certificate) => {
+                ssh_presented::check(view, situation, key, certificate, &mut checks)
+            }
+            None => {
+                situation.revoked.note_certificates(key, &mut checks);
+                None
+            }
+        };
+        let listed = listed(view, situation, files);
+        let (principals, is_forced) = principals(view, situation, listed, options, &mut checks);
         ssh_gate::check_root(
             view.account,
             settings,
             Means::Key {
-                forced_command: true,
+                forced_command: is_forced,
             },
             &mut checks,
         );
-        let principals = principals(view, situation, files, &mut checks);
         let open = format!("certificates of this CA for {principals} are accepted");
         verdicts.push((&situation.world, checks.verdict(&open)));
     }
@@ -115,38 +125,98 @@ fn ca_path(
     )
 }
 
-/// For whom a certificate must be issued, in words.
-fn principals(
+/// Whether certificates by a CA with such a key are taken at all.
+pub fn check_algorithms(settings: &Effective, authority: KeyType, checks: &mut Checks) {
+    let accepted = &settings.pubkey_accepted_algorithms;
+    if !algorithms::accepts_certificates(&accepted.value) {
+        checks.closed(format!(
+            "PubkeyAcceptedAlgorithms takes no certificates ({})",
+            accepted.origin
+        ));
+    }
+    let signed = &settings.ca_signature_algorithms;
+    if !algorithms::accepts_key(&signed.value, authority) {
+        checks.closed(format!(
+            "CASignatureAlgorithms takes nothing that {} can sign ({})",
+            authority.name(),
+            signed.origin
+        ));
+    }
+}
+
+/// Whether a certificate is for the account by its name.
+pub fn check_name(view: &View<'_>, certificate: &Certificate, checks: &mut Checks) {
+    let name = view.account.name.as_str().as_bytes();
+    if !certificate.principals.iter().any(|one| one == name) {
+        checks.closed("the certificate is not for this account");
+    }
+}
+
+/// The lines of the principals file; `None` where the setting names none.
+fn listed(
     view: &View<'_>,
     situation: &Situation,
     files: &mut dyn KeyFiles,
+) -> Option<Result<Vec<Principal>, Verdict>> {
+    let template = situation
+        .settings
+        .authorized_principals_file
+        .value
+        .as_deref()?;
+    Some(list_principals(view, situation, template, files))
+}
+
+/// For whom a certificate must be issued, in words, and whether it is bound to a command, or may be.
+fn principals(
+    view: &View<'_>,
+    situation: &Situation,
+    listed: Option<Result<Vec<Principal>, Verdict>>,
+    options: Option<&CertificateOptions>,
     checks: &mut Checks,
-) -> String {
+) -> (String, bool) {
     let settings = &situation.settings;
-    let command = settings.authorized_principals_command.value.as_deref();
-    let command = command.filter(|c| !c.eq_ignore_ascii_case(b"none"));
-    let account = view.account;
-    let Some(template) = settings.authorized_principals_file.value.as_deref() else {
-        if command.is_some() {
-            let origin = &settings.authorized_principals_command.origin;
-            checks.unknown(format!("AuthorizedPrincipalsCommand decides ({origin})"));
+    let command = &settings.authorized_principals_command;
+    let is_asked = command
+        .value
+        .as_deref()
+        .is_some_and(|c| !c.eq_ignore_ascii_case(b"none"));
+    let mut own = Checks::default();
+    let mut line = None;
+    let mut told = printable(view.account.name.as_str().as_bytes());
+    let is_by_name = listed.is_none() && !is_asked;
+    match (listed, view.facts.certificate) {
+        (None, Some(certificate)) if is_by_name => check_name(view, certificate, &mut own),
+        (None, _) if is_by_name => {}
+        (None, _) => own.closed("there is no principals file"),
+        (Some(Ok(lines)), Some(certificate)) => {
+            line = principals::check_one(view, &lines, certificate, &mut own).cloned();
         }
-        return printable(account.name.as_str().as_bytes());
-    };
-    let listed = list_principals(view, situation, template, files);
-    match (listed, command) {
-        (Ok(names), _) if !names.is_empty() => return names.join(", "),
-        (_, Some(_)) => {
-            let origin = &settings.authorized_principals_command.origin;
-            checks.unknown(format!("AuthorizedPrincipalsCommand decides ({origin})"));
-        }
-        (Ok(_), None) => checks.closed("the principals file names nobody"),
-        (Err(Verdict { reason, state }), None) => match state {
-            rescind_protocol::path::PathState::Closed => checks.closed(reason),
-            _ => checks.unknown(reason),
+        (Some(Ok(lines)), None) => told = principals::check_any(view, &lines, &mut own),
+        (Some(Err(verdict)), _) => match verdict.state {
+            PathState::Closed => own.closed(verdict.reason),
+            _ => own.unknown(verdict.reason),
         },
     }
-    "nobody".into()
+    // The command is asked where no line names the certificate; a line that does decides, and may refuse it.
+    if is_asked && line.is_none() && !own.is_sure_to_pass() {
+        own = Checks::default();
+        own.unknown(format!(
+            "AuthorizedPrincipalsCommand decides ({})",
+            command.origin
+        ));
+    }
+    checks.add(&own);
+    let is_forced = match view.facts.certificate {
+        Some(certificate) => {
+            if certificate.principals.is_empty() {
+                checks.closed("the certificate is for nobody in particular");
+            }
+            ssh_presented::check_commands(line.as_ref(), options, checks)
+        }
+        // A certificate may bring its own forced command.
+        None => true,
+    };
+    (told, is_forced)
 }
 
 fn list_principals(
@@ -154,7 +224,7 @@ fn list_principals(
     situation: &Situation,
     template: &[u8],
     files: &mut dyn KeyFiles,
-) -> Result<Vec<String>, Verdict> {
+) -> Result<Vec<Principal>, Verdict> {
     let account = view.account;
     let expanded = tokens::expand(
         template,
@@ -178,36 +248,5 @@ fn list_principals(
     {
         return Err(Verdict::closed(format!("{shown}: {why}")));
     }
-    Ok(principal_names(&facts.bytes))
-}
-
-/// `auth_process_principals`: one name at the end of each line, options before it.
-fn principal_names(bytes: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    for raw in bytes.split(|b| *b == b'\n') {
-        let text = raw
-            .split(|b| matches!(b, b'#' | 0))
-            .next()
-            .unwrap_or_default();
-        let name = text
-            .trim_ascii_end()
-            .rsplit(|b| matches!(b, b' ' | b'\t'))
-            .next()
-            .unwrap_or_default();
-        if !name.is_empty() {
-            names.push(printable(name));
-        }
-    }
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn principals_stand_at_the_end_of_their_lines() {
-        let file = b"# who\nalice\n  bob # temp\nfrom=\"10.*\" carol\n\n";
-        assert_eq!(principal_names(file), ["alice", "bob", "carol"]);
-    }
+    Ok(principals::parse(&facts.bytes))
 }

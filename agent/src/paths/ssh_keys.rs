@@ -8,8 +8,10 @@ use super::evaluate::{Situation, View};
 use super::facts::{KeyFiles, ReadAs};
 use super::key_files;
 use super::methods;
+use super::ssh_certificates;
 use super::ssh_gate::{self, Means};
 use super::ssh_key_options;
+use super::ssh_presented;
 use super::strict_modes;
 use super::verdict::{Checks, Verdict, merge};
 use crate::sshd::algorithms;
@@ -167,13 +169,17 @@ fn how(key: &KeyLine, view: &View<'_>) -> String {
     let mut how = if options.cert_authority {
         let principals = match &options.principals {
             Some(list) => printable(list),
-            None => printable(view.account.name.as_str().as_bytes()),
+            // Behind such a line sshd takes certificates without a principal, too.
+            None => format!(
+                "{}, or for nobody in particular,",
+                printable(view.account.name.as_str().as_bytes())
+            ),
         };
         format!("certificates of this CA for {principals} are accepted")
     } else {
         "the key is accepted".to_owned()
     };
-    if options.command {
+    if options.command.is_some() {
         how.push_str(", for one command");
     }
     if let Some(from) = &options.from {
@@ -207,24 +213,28 @@ fn check_line(
         }
     };
     ssh_key_options::check(view, options, checks);
-    let means = Means::Key {
-        forced_command: options.command,
+    let forced_command = match options.cert_authority {
+        true => check_authority(view, situation, key, options, checks),
+        false => options.command.is_some(),
     };
-    // The forced command of a certificate may be in the certificate.
-    let means = if options.cert_authority {
-        Means::Key {
-            forced_command: true,
-        }
-    } else {
-        means
-    };
-    ssh_gate::check_root(view.account, settings, means, checks);
+    ssh_gate::check_root(
+        view.account,
+        settings,
+        Means::Key { forced_command },
+        checks,
+    );
     let accepted = &settings.pubkey_accepted_algorithms;
     match key.kind {
         LineKey::Foreign => {
             checks.closed(format!("{} does not know this type of key", view.release))
         }
         LineKey::Certificate => checks.closed("a certificate where a key should be"),
+        LineKey::Plain { .. } if key.short_name && !algorithms::takes_short_names(view.release) => {
+            checks.closed(format!(
+                "{} does not take a short name for the type inside of a key",
+                view.release
+            ));
+        }
         LineKey::Plain { key_type, .. } if !algorithms::is_known(key_type, view.release) => {
             checks.closed(format!(
                 "{} does not know {} any more",
@@ -232,13 +242,8 @@ fn check_line(
                 key_type.name()
             ));
         }
-        LineKey::Plain { .. } if options.cert_authority => {
-            if !algorithms::accepts_certificates(&accepted.value) {
-                checks.closed(format!(
-                    "PubkeyAcceptedAlgorithms takes no certificates ({})",
-                    accepted.origin
-                ));
-            }
+        LineKey::Plain { key_type, .. } if options.cert_authority => {
+            ssh_certificates::check_algorithms(settings, key_type, checks);
         }
         LineKey::Plain { key_type, bits } => {
             if !algorithms::accepts_key(&accepted.value, key_type) {
@@ -257,6 +262,28 @@ fn check_line(
             }
         }
     }
+}
+
+/// What a line of a CA says of whom its certificates are for; whether they are bound to a command, or may be.
+fn check_authority(
+    view: &View<'_>,
+    situation: &Situation,
+    key: &KeyLine,
+    line: &KeyOptions,
+    checks: &mut Checks,
+) -> bool {
+    let Some(certificate) = view.facts.certificate else {
+        situation.revoked.note_certificates(key, checks);
+        // The forced command may be in the certificate.
+        return true;
+    };
+    let options = ssh_presented::check(view, situation, key, certificate, checks);
+    match &line.principals {
+        Some(list) => ssh_presented::check_principals_option(list, certificate, checks),
+        None if certificate.principals.is_empty() => {}
+        None => ssh_certificates::check_name(view, certificate, checks),
+    }
+    ssh_presented::check_commands(Some(line), options, checks)
 }
 
 /// Whether sshd takes public keys at all, and whether one is enough.
@@ -286,12 +313,20 @@ fn check_first(
     earlier: &[ReadFile],
     checks: &mut Checks,
 ) {
-    let settings = &view.worlds[world].settings;
+    let situation = &view.worlds[world];
+    let settings = &situation.settings;
     if view.account.uid != 0 || settings.permit_root_login.value != RootLogin::ForcedCommandsOnly {
         return;
     }
+    let is_authority = |line: &KeyLine| line.options.as_ref().is_ok_and(|o| o.cert_authority);
+    // Of all certificates of a CA some may come with a command.
+    if is_authority(key) && view.facts.certificate.is_none() {
+        return;
+    }
     let is_used_instead = |line: &&KeyLine| {
-        line.fingerprint == key.fingerprint && line.options.as_ref().is_ok_and(fits_without_command)
+        line.fingerprint == key.fingerprint
+            && is_authority(line) == is_authority(key)
+            && fits_without_command(view, situation, line)
     };
     let in_this = read.keys.keys().take_while(|line| line.line < key.line);
     let in_this = in_this.map(|line| (read, line));
@@ -314,11 +349,20 @@ fn check_first(
     }
 }
 
-/// A line for every client at any time that forces no command.
-const fn fits_without_command(options: &KeyOptions) -> bool {
-    !options.command
-        && !options.cert_authority
-        && options.from.is_none()
-        && options.expiry.is_none()
-        && options.principals.is_none()
+/// Whether sshd surely takes a line before it looks at later ones, and no command is forced.
+fn fits_without_command(view: &View<'_>, situation: &Situation, line: &KeyLine) -> bool {
+    let Ok(options) = &line.options else {
+        return false;
+    };
+    let mut checks = Checks::default();
+    ssh_key_options::check(view, options, &mut checks);
+    if options.from.is_some() && view.facts.connection.is_none() {
+        return false;
+    }
+    let is_forced = match (options.cert_authority, view.facts.certificate) {
+        (true, Some(_)) => check_authority(view, situation, line, options, &mut checks),
+        (true, None) => true,
+        (false, _) => options.command.is_some(),
+    };
+    !is_forced && checks.is_sure_to_pass()
 }

@@ -207,71 +207,140 @@ pub fn default_accepted(release: &Release) -> Vec<&'static str> {
     list
 }
 
-/// Whether sshd takes a value for a list of key types (`sshkey_names_valid2`).
-pub fn is_valid_list(value: &[u8], release: &Release) -> bool {
-    const SHORT_NAMES: [&[u8]; 6] = [
-        b"ED25519",
-        b"ED25519-SK",
-        b"ECDSA",
-        b"ECDSA-SK",
-        b"DSA",
-        b"RSA",
-    ];
-    let list = match value.first() {
-        Some(b'-') => return true,
-        Some(b'+' | b'^') => &value[1..],
-        _ => value,
-    };
-    if list.is_empty() {
-        return false;
-    }
-    let names = names(release);
-    list.split(|b| *b == b',')
-        .take_while(|entry| !entry.is_empty())
-        .all(|entry| {
-            SHORT_NAMES
-                .iter()
-                .any(|short| entry.eq_ignore_ascii_case(short))
-                || names
-                    .iter()
-                    .any(|name| pattern::matches_list(name.as_bytes(), entry) != ListMatch::Absent)
-        })
+/// `SSH_ALLOWED_CA_SIGALGS`, since 8.5.
+const CA_DEFAULTS: [&str; 8] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+];
+
+/// The same of 8.4.
+const CA_DEFAULTS_OF_8_4: [&str; 8] = [
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+];
+
+/// Of what a list of algorithms is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOf {
+    /// `PubkeyAcceptedAlgorithms`: by what a login may be signed.
+    Logins,
+    /// `CASignatureAlgorithms`: by what a CA may have signed a certificate.
+    Certificates,
 }
 
-/// The algorithms that a value of `PubkeyAcceptedAlgorithms` accepts (`kex_assemble_names`); `None` where sshd gives
-/// up because nothing is left.
-pub fn accepted(value: &[u8], release: &Release) -> Option<Vec<&'static str>> {
-    let defaults = default_accepted(release);
-    let matching = |list: &[u8], from: &[&'static str], wanted: bool| -> Vec<&'static str> {
-        from.iter()
-            .copied()
-            .filter(|name| {
-                (pattern::matches_list(name.as_bytes(), list) == ListMatch::Present) == wanted
-            })
-            .collect()
-    };
-    let joined = defaults.join(",").into_bytes();
-    let list = match value.split_first() {
-        None => return Some(defaults),
-        Some((b'-', rest)) => return Some(matching(rest, &defaults, false)),
-        Some((b'+', rest)) => [joined.as_slice(), b",", rest].concat(),
-        Some((b'^', rest)) => [rest, b",", joined.as_slice()].concat(),
-        Some(_) => value.to_vec(),
-    };
-    let all = names(release);
-    let mut accepted = Vec::new();
-    for entry in list.split(|b| *b == b',') {
-        if entry.starts_with(b"!") {
-            return None;
-        }
-        for name in matching(entry, &all, true) {
-            if !accepted.contains(&name) {
-                accepted.push(name);
-            }
+impl ListOf {
+    /// What it is where nothing is set.
+    pub fn default(self, release: &Release) -> Vec<&'static str> {
+        match self {
+            Self::Logins => default_accepted(release),
+            Self::Certificates if release.at_least(8, 5) => CA_DEFAULTS.to_vec(),
+            Self::Certificates => CA_DEFAULTS_OF_8_4.to_vec(),
         }
     }
-    (!accepted.is_empty()).then_some(accepted)
+
+    /// All names that may stand in it.
+    fn names(self, release: &Release) -> Vec<&'static str> {
+        let mut names = names(release);
+        if self == Self::Certificates {
+            names.retain(|name| {
+                !ALGORITHMS
+                    .iter()
+                    .any(|known| known.name == *name && known.certificate)
+            });
+        }
+        names
+    }
+
+    /// Whether sshd takes a value for it (`sshkey_names_valid2`).
+    pub fn is_valid(self, value: &[u8], release: &Release) -> bool {
+        let list = match value.first() {
+            Some(b'-') => return true,
+            Some(b'+' | b'^') => &value[1..],
+            _ => value,
+        };
+        if list.is_empty() {
+            return false;
+        }
+        // Names of certificates are refused for certificates since 9.4, patterns of them are not.
+        let refuses_certificates = self == Self::Certificates && release.at_least(9, 4);
+        let names = names(release);
+        list.split(|b| *b == b',')
+            .take_while(|entry| !entry.is_empty())
+            .all(|entry| match key_type_of_name(entry) {
+                Some((key, certificate)) if is_known(key, release) => {
+                    !(certificate && refuses_certificates)
+                }
+                _ => {
+                    let is_short = |short: &&[u8]| entry.eq_ignore_ascii_case(short);
+                    takes_short_names(release) && SHORT_NAMES.iter().any(is_short)
+                        || names.iter().any(|name| {
+                            pattern::matches_list(name.as_bytes(), entry) != ListMatch::Absent
+                        })
+                }
+            })
+    }
+
+    /// The algorithms that a value stands for (`kex_assemble_names`); `None` where sshd gives up because nothing is
+    /// left.
+    pub fn assemble(self, value: &[u8], release: &Release) -> Option<Vec<&'static str>> {
+        let defaults = self.default(release);
+        let matching = |list: &[u8], from: &[&'static str], wanted: bool| -> Vec<&'static str> {
+            from.iter()
+                .copied()
+                .filter(|name| {
+                    (pattern::matches_list(name.as_bytes(), list) == ListMatch::Present) == wanted
+                })
+                .collect()
+        };
+        let joined = defaults.join(",").into_bytes();
+        let list = match value.split_first() {
+            None => return Some(defaults),
+            Some((b'-', rest)) => return Some(matching(rest, &defaults, false)),
+            Some((b'+', rest)) => [joined.as_slice(), b",", rest].concat(),
+            Some((b'^', rest)) => [rest, b",", joined.as_slice()].concat(),
+            Some(_) => value.to_vec(),
+        };
+        let all = self.names(release);
+        let mut accepted = Vec::new();
+        for entry in list.split(|b| *b == b',') {
+            if entry.starts_with(b"!") {
+                return None;
+            }
+            for name in matching(entry, &all, true) {
+                if !accepted.contains(&name) {
+                    accepted.push(name);
+                }
+            }
+        }
+        (!accepted.is_empty()).then_some(accepted)
+    }
 }
+
+/// Whether a release takes `RSA` where `ssh-rsa` is meant, be it in a list or inside of a key.
+pub const fn takes_short_names(release: &Release) -> bool {
+    !release.at_least(9, 9)
+}
+
+const SHORT_NAMES: [&[u8]; 6] = [
+    b"ED25519",
+    b"ED25519-SK",
+    b"ECDSA",
+    b"ECDSA-SK",
+    b"DSA",
+    b"RSA",
+];
 
 /// Whether a key of this type can sign with one of the accepted algorithms.
 pub fn accepts_key(accepted: &[&str], key: KeyType) -> bool {
@@ -287,9 +356,19 @@ pub fn accepts_certificates(accepted: &[&str]) -> bool {
         .any(|a| a.certificate && accepted.contains(&a.name))
 }
 
+/// Whether a certificate for a key of this type is accepted.
+pub fn accepts_certificate(accepted: &[&str], key: KeyType) -> bool {
+    ALGORITHMS
+        .iter()
+        .any(|a| a.key == key && a.certificate && accepted.contains(&a.name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOGINS: ListOf = ListOf::Logins;
+    const CAS: ListOf = ListOf::Certificates;
 
     fn release(text: &str) -> Release {
         text.parse().unwrap()
@@ -303,12 +382,12 @@ mod tests {
         assert!(accepts_key(&default_accepted(&new), KeyType::Rsa));
         assert!(!accepts_key(&default_accepted(&old), KeyType::Dsa));
         assert!(accepts_key(
-            &accepted(b"+ssh-dss", &old).unwrap(),
+            &LOGINS.assemble(b"+ssh-dss", &old).unwrap(),
             KeyType::Dsa
         ));
-        assert!(!is_valid_list(b"+ssh-dss", &new));
+        assert!(!LOGINS.is_valid(b"+ssh-dss", &new));
         assert!(!accepts_key(
-            &accepted(b"-*rsa*", &new).unwrap(),
+            &LOGINS.assemble(b"-*rsa*", &new).unwrap(),
             KeyType::Rsa
         ));
     }
@@ -316,24 +395,46 @@ mod tests {
     #[test]
     fn lists() {
         let release = release("OpenSSH_9.2p1");
-        assert_eq!(accepted(b"ssh-ed25519", &release).unwrap(), ["ssh-ed25519"]);
         assert_eq!(
-            accepted(b"^ssh-rsa", &release).unwrap()[..2],
+            LOGINS.assemble(b"ssh-ed25519", &release).unwrap(),
+            ["ssh-ed25519"]
+        );
+        assert_eq!(
+            LOGINS.assemble(b"^ssh-rsa", &release).unwrap()[..2],
             ["ssh-rsa", "ssh-ed25519-cert-v01@openssh.com"]
         );
         assert_eq!(
-            accepted(b"ssh-rsa,ssh-*", &release).unwrap()[..2],
+            LOGINS.assemble(b"ssh-rsa,ssh-*", &release).unwrap()[..2],
             ["ssh-rsa", "ssh-ed25519"]
         );
-        assert_eq!(accepted(b"!ssh-rsa,*", &release), None);
-        assert_eq!(accepted(b"RSA", &release), None);
+        assert_eq!(LOGINS.assemble(b"!ssh-rsa,*", &release), None);
+        assert_eq!(LOGINS.assemble(b"RSA", &release), None);
         assert!(!accepts_certificates(
-            &accepted(b"-*cert*", &release).unwrap()
+            &LOGINS.assemble(b"-*cert*", &release).unwrap()
         ));
         assert!(
-            is_valid_list(b"RSA", &release)
-                && !is_valid_list(b"rsa1", &release)
-                && !is_valid_list(b"", &release)
+            LOGINS.is_valid(b"RSA", &release)
+                && !LOGINS.is_valid(b"rsa1", &release)
+                && !LOGINS.is_valid(b"", &release)
         );
+    }
+
+    #[test]
+    fn by_what_certificates_are_signed() {
+        let (old, new) = (release("OpenSSH_9.2p1"), release("OpenSSH_10.0p2"));
+        assert!(!CAS.default(&new).contains(&"ssh-rsa"));
+        assert!(accepts_key(
+            &CAS.assemble(b"ssh-rsa", &new).unwrap(),
+            KeyType::Rsa
+        ));
+        assert_eq!(
+            CAS.assemble(b"*cert*,ssh-ed25519", &old).unwrap(),
+            ["ssh-ed25519"]
+        );
+        let cert = b"ssh-ed25519-cert-v01@openssh.com";
+        assert!(CAS.is_valid(cert, &old) && !CAS.is_valid(cert, &new));
+        assert!(CAS.is_valid(b"*cert*", &new) && LOGINS.is_valid(cert, &new));
+        assert_eq!(CAS.assemble(cert, &old), None);
+        assert!(CAS.is_valid(b"RSA", &old) && !CAS.is_valid(b"+RSA", &new));
     }
 }

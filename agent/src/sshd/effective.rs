@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::algorithms;
+use super::algorithms::ListOf;
 use super::include::{Config, ConfigError, LineKind};
 use super::keyword::Keyword;
 use super::matching::{Decide, Subject};
@@ -91,6 +91,8 @@ pub struct Effective {
     pub pubkey_authentication: Sourced<bool>,
     /// The names of the algorithms that are accepted, patterns resolved.
     pub pubkey_accepted_algorithms: Sourced<Vec<&'static str>>,
+    /// By what a CA may have signed a certificate, likewise.
+    pub ca_signature_algorithms: Sourced<Vec<&'static str>>,
     /// In bits; what is below is not accepted.
     pub required_rsa_size: Sourced<u32>,
     pub password_authentication: Sourced<bool>,
@@ -154,12 +156,26 @@ impl Config {
     /// A list that excludes everything (`-*`) is empty after the first reading, and an empty list is filled with the
     /// defaults when the second is done.
     fn forget_empty_algorithms(&self, options: &mut Options) {
-        let set = first(options, Keyword::PubkeyAcceptedAlgorithms);
-        if set.is_some_and(|set| {
-            algorithms::accepted(&set.value, &self.release)
-                .is_some_and(|accepted| accepted.is_empty())
-        }) {
-            options.remove(&Keyword::PubkeyAcceptedAlgorithms);
+        for (keyword, list) in ALGORITHMS {
+            let set = first(options, keyword);
+            if set.is_some_and(|set| {
+                list.assemble(&set.value, &self.release)
+                    .is_some_and(|accepted| accepted.is_empty())
+            }) {
+                options.remove(&keyword);
+            }
+        }
+    }
+
+    /// The algorithms of a list in force.
+    fn algorithms(&self, options: &Options, place: usize) -> Sourced<Vec<&'static str>> {
+        let (keyword, list) = ALGORITHMS[place];
+        match first(options, keyword) {
+            Some(set) => set.map(|word| list.assemble(word, &self.release).unwrap_or_default()),
+            None => Sourced {
+                value: list.default(&self.release),
+                origin: Origin::Default,
+            },
         }
     }
 
@@ -229,6 +245,10 @@ impl Config {
                 );
             }
         }
+        let mut options = options;
+        if !self.release.at_least(8, 7) {
+            turn_on_keyboard_interactive(&mut options);
+        }
         let settings = self.effective_of(&options);
         if let Some(list) = settings.authentication_methods.first()
             && !settings
@@ -293,15 +313,8 @@ impl Config {
             },
             strict_modes: flag(K::StrictModes, true),
             pubkey_authentication: flag(K::PubkeyAuthentication, true),
-            pubkey_accepted_algorithms: match first(K::PubkeyAcceptedAlgorithms) {
-                Some(set) => {
-                    set.map(|word| algorithms::accepted(word, &self.release).unwrap_or_default())
-                }
-                None => Sourced {
-                    value: algorithms::default_accepted(&self.release),
-                    origin: Origin::Default,
-                },
-            },
+            pubkey_accepted_algorithms: self.algorithms(options, 0),
+            ca_signature_algorithms: self.algorithms(options, 1),
             required_rsa_size: match first(K::RequiredRsaSize) {
                 Some(set) => set.map(|word| number(word).unwrap_or(RSA_BITS_DEFAULT)),
                 None => Sourced {
@@ -332,9 +345,11 @@ impl Config {
             force_command: text(K::ForceCommand),
             permit_user_rc: flag(K::PermitUserRc, true),
             refuse_connection: flag(K::RefuseConnection, false),
-            wrong: first(K::PubkeyAcceptedAlgorithms)
-                .filter(|set| algorithms::accepted(&set.value, &self.release).is_none())
-                .map(|set| set.map(|_| "nothing is left of the list of algorithms")),
+            wrong: ALGORITHMS
+                .into_iter()
+                .filter_map(|(keyword, list)| Some((first(keyword)?, list)))
+                .find(|(set, list)| list.assemble(&set.value, &self.release).is_none())
+                .map(|(set, _)| set.map(|_| "nothing is left of the list of algorithms")),
         }
     }
 }
@@ -354,6 +369,12 @@ impl Effective {
             })
     }
 }
+
+/// Keywords whose value is a list of algorithms.
+const ALGORITHMS: [(Keyword, ListOf); 2] = [
+    (Keyword::PubkeyAcceptedAlgorithms, ListOf::Logins),
+    (Keyword::CaSignatureAlgorithms, ListOf::Certificates),
+];
 
 /// `SSH_RSA_MINIMUM_MODULUS_SIZE`
 const RSA_BITS_DEFAULT: u32 = 1024;

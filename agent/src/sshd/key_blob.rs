@@ -8,11 +8,10 @@ use aws_lc_rs::digest;
 use rescind_protocol::name::KeyFingerprint;
 
 use super::algorithms::{KeyType, key_type_of_name};
+use super::wire::{Reader, Writer};
 
 /// `SSH_RSA_MINIMUM_MODULUS_SIZE`, in bits.
 const RSA_BITS_MIN: usize = 1024;
-/// `SSHBUF_MAX_BIGNUM`, in bytes.
-const BIGNUM_BYTES_MAX: usize = 16_384 / 8;
 
 /// A key as its blob says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +20,8 @@ pub struct BlobKey {
     pub key_type: KeyType,
     /// Whether the blob is a certificate for such a key.
     pub certificate: bool,
+    /// Whether its type is called by a short name, which OpenSSH takes up to 9.8.
+    pub short_name: bool,
     /// Length of the modulus for RSA and DSA, else of the curve.
     pub bits: usize,
     /// The fingerprint of the key; of a certificate, that of the key it certifies.
@@ -47,27 +48,34 @@ pub enum BlobProblem {
 }
 
 impl BlobKey {
-    /// Decodes a blob (`sshkey_fromb`).
+    /// Decodes a blob (`sshkey_fromb`). What follows the key in a certificate is not looked at: a certificate is never
+    /// compared with a key.
     pub fn parse(blob: &[u8]) -> Result<Self, BlobProblem> {
         let mut reader = Reader(blob);
+        let key = Self::read(&mut reader)?;
+        if !key.certificate && !reader.is_empty() {
+            return Err(BlobProblem::Damaged);
+        }
+        Ok(key)
+    }
+
+    /// Reads a key from the front of a blob; what a certificate says beside its key is left.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, BlobProblem> {
         let name = reader.text().ok_or(BlobProblem::Damaged)?;
         let (key_type, certificate) = type_in_blob(name).ok_or(BlobProblem::UnknownType)?;
-        let mut plain = Writer(Vec::with_capacity(blob.len()));
+        let mut plain = Writer(Vec::with_capacity(reader.0.len()));
         plain.string(key_type.name().as_bytes());
         if certificate {
             reader.string().ok_or(BlobProblem::Damaged)?;
         }
-        let bits = copy_key(key_type, &mut reader, &mut plain).ok_or(BlobProblem::Damaged)?;
-        // A certificate goes on; it is never compared with a key, so the rest is not looked at.
-        if !certificate && !reader.0.is_empty() {
-            return Err(BlobProblem::Damaged);
-        }
+        let bits = copy_key(key_type, reader, &mut plain).ok_or(BlobProblem::Damaged)?;
         if key_type == KeyType::Rsa && bits < RSA_BITS_MIN {
             return Err(BlobProblem::TooShort(bits));
         }
         Ok(Self {
             key_type,
             certificate,
+            short_name: name != key_type.name().as_bytes() && key_type_of_name(name).is_none(),
             bits,
             fingerprint: KeyFingerprint::of_blob(&plain.0),
             sha1: sha1(&plain.0),
@@ -149,57 +157,6 @@ fn bit_length(number: &[u8]) -> usize {
     number
         .first()
         .map_or(0, |first| 8 * number.len() - first.leading_zeros() as usize)
-}
-
-/// What is left of a blob (RFC 4251 section 5).
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn string(&mut self) -> Option<&'a [u8]> {
-        let (length, rest) = self.0.split_at_checked(4)?;
-        let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
-        let (value, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some(value)
-    }
-
-    /// `sshbuf_get_cstring`: one NUL is allowed, at the end.
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let text = self.string()?;
-        let text = text.strip_suffix(b"\0").unwrap_or(text);
-        (!text.contains(&0)).then_some(text)
-    }
-
-    /// `sshbuf_get_bignum2_bytes_direct`: not negative, not too long; without the zeros before it.
-    fn number(&mut self) -> Option<&'a [u8]> {
-        let number = self.string()?;
-        let first = number.first().copied().unwrap_or(0);
-        let too_long = number.len() > BIGNUM_BYTES_MAX + usize::from(first == 0);
-        if first & 0x80 != 0 || too_long {
-            return None;
-        }
-        Some(&number[number.iter().position(|b| *b != 0).unwrap_or(number.len())..])
-    }
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn string(&mut self, value: &[u8]) {
-        self.0
-            .extend_from_slice(&(value.len() as u32).to_be_bytes());
-        self.0.extend_from_slice(value);
-    }
-
-    fn number(&mut self, number: &[u8]) {
-        let sign = number.first().is_some_and(|first| first & 0x80 != 0);
-        self.0
-            .extend_from_slice(&((number.len() + usize::from(sign)) as u32).to_be_bytes());
-        if sign {
-            self.0.push(0);
-        }
-        self.0.extend_from_slice(number);
-    }
 }
 
 /// `b64_pton`: blanks of every kind are passed over, padding is required.

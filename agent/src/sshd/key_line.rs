@@ -31,6 +31,8 @@ pub struct KeyLine {
     pub options: Result<KeyOptions, BadOptions>,
     /// What kind of key.
     pub kind: LineKey,
+    /// Whether its type is called by a short name inside, which OpenSSH takes up to 9.8.
+    pub short_name: bool,
     /// The key's fingerprint, as `ssh-keygen -lf` prints it.
     pub fingerprint: KeyFingerprint,
     /// The same with SHA-1, by which a KRL may name a key; of a foreign key there is none.
@@ -102,10 +104,15 @@ impl fmt::Debug for KeyLine {
 impl Entry {
     /// Takes a line apart; `raw` may end with its line feed.
     pub fn parse(line: u32, raw: &[u8]) -> Self {
-        Self::parse_with(line, raw, read_with_options)
+        match raw.trim_ascii() {
+            // Nobody meant a key by it.
+            b"" if raw.contains(&b'\r') => Self::Blank,
+            _ => Self::parse_with(line, raw, read_with_options),
+        }
     }
 
-    /// Takes a line of a plain list of keys apart, where no options may stand (`sshkey_in_file`).
+    /// Takes a line of a plain list of keys apart, where no options may stand, and where a line with nothing but a
+    /// carriage return is none that is blank (`sshkey_in_file`).
     pub fn parse_without_options(line: u32, raw: &[u8]) -> Self {
         Self::parse_with(line, raw, |_, _, why| Err(why))
     }
@@ -121,7 +128,6 @@ impl Entry {
         match text[start..].first() {
             None | Some(b'\n') => return Self::Blank,
             Some(b'#') => return Self::Comment,
-            Some(b'\r') if text[start..].trim_ascii().is_empty() => return Self::Blank,
             Some(_) => {}
         }
         let found = match read_key(&text[start..]) {
@@ -136,6 +142,7 @@ impl Entry {
                     line,
                     options,
                     kind,
+                    short_name: key.has_short_name(),
                     fingerprint,
                     sha1,
                     comment: comment..end,
@@ -175,6 +182,16 @@ impl FoundKey {
             },
             Self::Foreign(_) => LineKey::Foreign,
         }
+    }
+
+    const fn has_short_name(&self) -> bool {
+        matches!(
+            self,
+            Self::Known(BlobKey {
+                short_name: true,
+                ..
+            })
+        )
     }
 
     const fn fingerprints(&self) -> (KeyFingerprint, Option<[u8; 20]>) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rescind_protocol::name::Digest;
+
 use super::pattern;
 
 /// What of a key's options decides whether and how far it lets somebody in. What `command=` and `environment=` say
@@ -17,11 +19,28 @@ pub struct KeyOptions {
     /// The earliest `expiry-time=`.
     pub expiry: Option<Expiry>,
     /// There is a `command=`.
-    pub command: bool,
+    pub command: Option<ForcedCommand>,
     /// There is a `restrict`.
     pub restrict: bool,
     /// What the key may do besides running a command, after `restrict` and the `no-` options.
     pub permits: Permits,
+}
+
+/// A command that a line or a certificate forces, told only from other commands: it may hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ForcedCommand(Digest);
+
+impl ForcedCommand {
+    /// Of the command itself, without quotes.
+    pub fn of(command: &[u8]) -> Self {
+        Self(Digest::of(command))
+    }
+}
+
+impl fmt::Debug for ForcedCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ForcedCommand")
+    }
 }
 
 /// What a key may do besides running a command.
@@ -72,7 +91,7 @@ impl fmt::Debug for KeyOptions {
             .field("cert_authority", &self.cert_authority)
             .field("from", &self.from.is_some())
             .field("expiry", &self.expiry)
-            .field("command", &self.command)
+            .field("command", &self.command.is_some())
             .field("restrict", &self.restrict)
             .finish_non_exhaustive()
     }
@@ -131,11 +150,12 @@ impl KeyOptions {
             }
         }
         if let Some(rest) = named(text, "command") {
-            if self.command {
+            if self.command.is_some() {
                 return Err(BadOptions("multiple \"command\" clauses"));
             }
-            self.command = true;
-            return dequote(rest).map(|(_, rest)| rest);
+            let (command, rest) = dequote(rest)?;
+            self.command = Some(ForcedCommand::of(&command));
+            return Ok(rest);
         }
         for (name, kept) in [
             ("principals", &mut self.principals),
@@ -358,7 +378,9 @@ mod tests {
             assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
         }
         let options = parse("restrict,port-forwarding,command=\"secret\"").unwrap();
-        assert!(options.permits.port_forwarding && !options.permits.pty && options.command);
+        assert!(
+            options.permits.port_forwarding && !options.permits.pty && options.command.is_some()
+        );
         assert!(!format!("{options:?}").contains("secret"));
     }
 

@@ -9,6 +9,8 @@
 pub mod algorithms;
 /// An authorized_keys file, kept byte for byte.
 pub mod authorized_keys;
+/// A certificate that somebody holds.
+pub mod certificate;
 /// The settings in force for one account in one world.
 pub mod effective;
 /// glob(3).
@@ -43,5 +45,7 @@ pub mod revoked_keys;
 mod setting;
 /// `%h`, `%u`, `%U` in file names.
 pub mod tokens;
+/// Strings and numbers as SSH writes them.
+mod wire;
 /// The ways a connection can be.
 pub mod worlds;

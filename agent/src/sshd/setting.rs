@@ -1,6 +1,6 @@
 //! The words of one setting, checked and completed as servconf.c does when it reads the line.
 
-use super::algorithms;
+use super::algorithms::ListOf;
 use super::include::ConfigFiles;
 use super::keyword::{Form, Keyword};
 use super::lexer::trim_start;
@@ -106,10 +106,14 @@ impl Rules<'_> {
                         return Err(format!("invalid pattern {:?}", printable(word)));
                     }
                 }
-                Keyword::PubkeyAcceptedAlgorithms
-                    if !algorithms::is_valid_list(word, self.release) =>
-                {
-                    return Err(format!("bad key types {:?}", printable(word)));
+                Keyword::PubkeyAcceptedAlgorithms | Keyword::CaSignatureAlgorithms => {
+                    let list = match keyword {
+                        Keyword::CaSignatureAlgorithms => ListOf::Certificates,
+                        _ => ListOf::Logins,
+                    };
+                    if !list.is_valid(word, self.release) {
+                        return Err(format!("bad key types {:?}", printable(word)));
+                    }
                 }
                 Keyword::Port | Keyword::RequiredRsaSize
                     if std::str::from_utf8(word)

@@ -10,6 +10,24 @@ pub struct BadTemplate;
 
 /// The file a template names for an account; what is not absolute lies under its home.
 pub fn expand(template: &[u8], name: &[u8], uid: u32, home: &[u8]) -> Result<Vec<u8>, BadTemplate> {
+    let mut path = percent_expand(template, name, uid, home)?;
+    if !path.starts_with(b"/") {
+        path = [home, b"/", &path].concat();
+    }
+    if path.len() < PATH_BYTES_MAX {
+        Ok(path)
+    } else {
+        Err(BadTemplate)
+    }
+}
+
+/// `percent_expand` with the tokens of file names.
+pub fn percent_expand(
+    template: &[u8],
+    name: &[u8],
+    uid: u32,
+    home: &[u8],
+) -> Result<Vec<u8>, BadTemplate> {
     let mut path = Vec::with_capacity(template.len() + home.len());
     let mut bytes = template.iter();
     while let Some(&byte) = bytes.next() {
@@ -25,14 +43,7 @@ pub fn expand(template: &[u8], name: &[u8], uid: u32, home: &[u8]) -> Result<Vec
             _ => return Err(BadTemplate),
         }
     }
-    if !path.starts_with(b"/") {
-        path = [home, b"/", &path].concat();
-    }
-    if path.len() < PATH_BYTES_MAX {
-        Ok(path)
-    } else {
-        Err(BadTemplate)
-    }
+    Ok(path)
 }
 
 /// Whether a template names another file for each account.

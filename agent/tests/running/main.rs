@@ -8,10 +8,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use host::{Host, SOON};
+use base64::Engine as _;
+use host::{Host, KEY, SOON};
 use rescind_agent::store::{HostClock, Options, Store};
-use rescind_protocol::message::Message;
-use rescind_protocol::name::HostId;
+use rescind_protocol::message::{Message, Question};
+use rescind_protocol::name::{HostId, KeyFingerprint};
 use rescind_protocol::sign::SigningKey;
 use serde_json::Value;
 

@@ -35,7 +35,7 @@ struct Generator<'a> {
 }
 
 /// Keywords for anywhere, with values.
-const ANYWHERE: [(&str, &[&str]); 30] = [
+const ANYWHERE: [(&str, &[&str]); 31] = [
     (
         "PermitRootLogin",
         &[
@@ -150,6 +150,21 @@ const ANYWHERE: [(&str, &[&str]); 30] = [
             "-*",
             "*",
             "ecdsa*",
+        ],
+    ),
+    (
+        "CASignatureAlgorithms",
+        &[
+            "+ssh-rsa",
+            "-*rsa*",
+            "^ecdsa-*",
+            "ssh-ed25519",
+            "rsa-*,ssh-rsa",
+            "ssh-ed25519-cert-v01@openssh.com,ssh-rsa",
+            "*cert*,ssh-*",
+            "-*",
+            "*",
+            "+RSA",
         ],
     ),
     ("X11Forwarding", &["yes", "no"]),

@@ -72,6 +72,10 @@ fn print(ours: &Effective, release: &Release) -> Printed {
         algorithms,
         vec![ours.pubkey_accepted_algorithms.value.join(",")],
     );
+    printed.insert(
+        "casignaturealgorithms",
+        vec![ours.ca_signature_algorithms.value.join(",")],
+    );
     for (keyword, value) in [
         ("authorizedkeyscommand", &ours.authorized_keys_command),
         (

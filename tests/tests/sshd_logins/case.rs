@@ -2,14 +2,17 @@
 
 use rescind_agent::sshd::release::Release;
 
+use super::config::{self, Theme};
 use super::credentials::{Credential, Credentials, Kind};
+use super::key_files::{self, Wanted};
 use super::nodes::Node;
 use super::people::{self, Person};
 use super::random::Random;
-use super::{config, key_files};
 
 pub struct Case {
     pub seed: u64,
+    /// sshd asks for the names of clients.
+    pub uses_dns: bool,
     pub people: Vec<Person>,
     pub nodes: Vec<Node>,
     pub tries: Vec<Try>,
@@ -19,6 +22,8 @@ pub struct Case {
 pub struct Try {
     pub account: &'static str,
     pub credential: &'static str,
+    /// The password comes after the key.
+    pub with_password: bool,
     pub port: u16,
     /// Comes from this machine's other address.
     pub other: bool,
@@ -39,30 +44,41 @@ impl Case {
         ]
         .map(Node::directory)
         .into();
-        nodes.push(Node::file(
-            "/etc/ssh/ca.pub",
-            format!("{} ca\n", credentials.authority),
-        ));
-        for (name, bytes) in &credentials.revoked {
+        for (name, bytes) in &credentials.files {
             nodes.push(Node::file(&format!("/etc/ssh/{name}"), bytes.as_slice()));
         }
-        let config = config::generate(&mut random, release);
-        let permits_empty = config.iter().any(|node| node.says("PermitEmptyPasswords"));
+        let theme = Theme::pick(&mut random);
+        nodes.extend(config::jails(&mut random));
+        let config = config::generate(&mut random, release, theme);
+        let says = |text: &str| config.iter().any(|node| node.says(text));
+        let permits_empty = says("PermitEmptyPasswords");
+        let wants_both = says("publickey,");
+        let uses_dns = says("UseDNS yes");
+        let authorities = match theme {
+            Theme::Certificates => 40,
+            Theme::Usual | Theme::Jails => 8,
+        };
+        let wanted = Wanted::by(&config, authorities);
         nodes.extend(config);
         let mut tries = Vec::new();
         for person in &people {
-            let keys = key_files::generate(&mut random, person, credentials);
+            let keys = key_files::generate(&mut random, person, &wanted, credentials);
             nodes.extend(keys.nodes);
-            for credential in pick(
-                &mut random,
+            let picker = Picker {
                 person,
                 permits_empty,
-                &keys.present,
+                theme,
+                present: &keys.present,
                 credentials,
-            ) {
+            };
+            for credential in picker.pick(&mut random) {
                 tries.push(Try {
                     account: person.name,
                     credential: credential.name,
+                    with_password: wants_both
+                        && !person.must_change
+                        && matches!(credential.kind, Kind::Key(_))
+                        && random.chance(70),
                     port: if random.chance(75) { 22 } else { 2222 },
                     other: random.chance(25),
                 });
@@ -70,6 +86,7 @@ impl Case {
         }
         Self {
             seed,
+            uses_dns,
             people,
             nodes,
             tries,
@@ -77,34 +94,64 @@ impl Case {
     }
 }
 
-/// Some of the credentials, mostly such as the account has.
-fn pick<'c>(
-    random: &mut Random,
-    person: &Person,
+/// Chooses what an account logs in with, mostly such as it has.
+struct Picker<'c> {
+    person: &'c Person,
     permits_empty: bool,
-    present: &[&'static str],
+    theme: Theme,
+    present: &'c [&'static str],
     credentials: &'c Credentials,
-) -> Vec<&'c Credential> {
-    let all = &credentials.all;
-    let mut picked: Vec<&Credential> = Vec::new();
-    let keys = if person.uid == 0 { 1 } else { 2 };
-    // Who needs no password is let in before a key is looked at.
-    let keys_are_asked = !(person.empty_password && permits_empty);
-    for _ in 0..if keys_are_asked { keys } else { 0 } {
-        picked.push(if present.is_empty() || random.chance(10) {
-            &all[random.below(credentials.lines.len())]
+}
+
+impl<'c> Picker<'c> {
+    fn pick(&self, random: &mut Random) -> Vec<&'c Credential> {
+        // Who needs no password is let in before a key is looked at.
+        let keys_are_asked = !(self.person.empty_password && self.permits_empty);
+        let mut picked = Vec::new();
+        if keys_are_asked {
+            let keys = match (self.theme, self.person.uid) {
+                (Theme::Certificates, _) => usize::from(random.chance(30)),
+                (_, 0) => 1,
+                _ => 1 + usize::from(random.chance(40)),
+            };
+            for _ in 0..keys {
+                picked.push(self.key(random));
+            }
+            let certificates = match self.theme {
+                Theme::Certificates => 2,
+                Theme::Usual | Theme::Jails => usize::from(random.chance(12)),
+            };
+            for _ in 0..certificates {
+                picked.push(self.certificate(random));
+            }
+        }
+        if random.chance(18) && !self.person.must_change {
+            picked.push(self.credentials.by_name("password"));
+        }
+        picked.dedup_by_key(|one| one.name);
+        picked
+    }
+
+    fn key(&self, random: &mut Random) -> &'c Credential {
+        if self.present.is_empty() || random.chance(10) {
+            &self.credentials.all[random.below(self.credentials.lines.len())]
         } else {
-            credentials.by_name(random.pick(present))
-        });
+            self.credentials.by_name(random.pick(self.present))
+        }
     }
-    if random.chance(25) && keys_are_asked {
-        let certificate = |one: &&Credential| matches!(one.kind, Kind::Certificate { .. });
-        let certificates: Vec<&Credential> = all.iter().filter(certificate).collect();
-        picked.push(certificates[random.below(certificates.len())]);
+
+    fn certificate(&self, random: &mut Random) -> &'c Credential {
+        let all = self.credentials.all.iter();
+        let certificates: Vec<_> = all.filter(|one| one.certificate().is_some()).collect();
+        // Mostly one that the account could use.
+        for _ in 0..4 {
+            let one = certificates[random.below(certificates.len())];
+            let principals = one.certificate().map(|certificate| &certificate.principals);
+            let name = self.person.name.as_bytes();
+            if principals.is_some_and(|all| all.is_empty() || all.iter().any(|p| p == name)) {
+                return one;
+            }
+        }
+        certificates[random.below(certificates.len())]
     }
-    if random.chance(25) && !person.must_change {
-        picked.push(credentials.by_name("password"));
-    }
-    picked.dedup_by_key(|one| one.name);
-    picked
 }

@@ -51,12 +51,18 @@ pub fn write_askpass(directory: &Path) -> std::path::PathBuf {
 }
 
 fn login(one: &Try, stage: &Stage, credentials: &Credentials, askpass: &Path) -> Tried {
-    let first = login_with(one, stage, credentials, askpass, "+ssh-rsa,ssh-dss");
-    if first.got_in || !one.credential.starts_with("rsa") {
+    let usual = "+ssh-rsa,ssh-dss,ssh-rsa-cert-v01@openssh.com";
+    let first = login_with(one, stage, credentials, askpass, usual);
+    // The client signs with SHA-2 where it may, even where this server wants SHA-1.
+    let sha1 = match one.credential {
+        "rsa" | "rsa-short" => "ssh-rsa",
+        "cert-of-rsa" | "cert-of-short" => "ssh-rsa-cert-v01@openssh.com",
+        _ => return first,
+    };
+    if first.got_in {
         return first;
     }
-    // The client signs with SHA-2 where it may, even where this server wants SHA-1.
-    let second = login_with(one, stage, credentials, askpass, "ssh-rsa");
+    let second = login_with(one, stage, credentials, askpass, sha1);
     Tried {
         got_in: second.got_in,
         asked: first.asked && second.asked,
@@ -81,13 +87,16 @@ fn login_with(
         .arg("-b")
         .arg(if one.other { &stage.other } else { &stage.us })
         .args(["-p", &one.port.to_string()]);
-    let how = if is_password {
-        [
+    let how = match (is_password, one.with_password) {
+        (true, _) => [
             "PreferredAuthentications=password,keyboard-interactive",
             "NumberOfPasswordPrompts=1",
-        ]
-    } else {
-        ["PreferredAuthentications=publickey", "BatchMode=yes"]
+        ],
+        (false, true) => [
+            "PreferredAuthentications=publickey,password,keyboard-interactive",
+            "NumberOfPasswordPrompts=1",
+        ],
+        (false, false) => ["PreferredAuthentications=publickey", "BatchMode=yes"],
     };
     // The cheapest algorithms that all releases have: there are thousands of logins.
     let usual = [
@@ -121,7 +130,8 @@ fn login_with(
     let authenticated = lines.find(|line| line.starts_with("Authenticated to "));
     // The unprivileged half of sshd may say yes before the privileged one says no and hangs up.
     let served = log.contains("rtype exit-status");
-    let got_in = served && authenticated.is_some_and(|line| is_password || line.contains(by_key));
+    let any_way = is_password || one.with_password;
+    let got_in = served && authenticated.is_some_and(|line| any_way || line.contains(by_key));
     let asked = !log.contains("no mutual signature algorithm");
     Tried { got_in, asked, log }
 }

@@ -90,11 +90,11 @@ fn compare(release: Release, first_seed: u64) -> Count {
         std::env::temp_dir().join(format!("rescind-logins-{}-{release}", std::process::id()));
     fs::create_dir_all(&work).unwrap();
     let askpass = logins::write_askpass(&work);
-    let credentials = Credentials::make(&work);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let today = i64::try_from(now.as_secs() / 86_400).unwrap();
 
     let mut stage = Stage::set(release);
+    let credentials = Credentials::make(&work, &stage.us, &stage.other);
     let mut engine = Engine::open(stage.host().root()).unwrap();
     let banner = stage.shell("ssh -V 2>&1");
     let version = banner.parse().unwrap();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
@@ -70,7 +71,11 @@ impl Node {
         let path = root.join(&self.path[1..]);
         match &self.what {
             What::Link(to) => {
-                symlink(to, &path).unwrap();
+                match symlink(to, &path) {
+                    // Two accounts with one home.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => return,
+                    made => made.unwrap(),
+                }
                 lchown(&path, Some(self.uid), Some(self.gid)).unwrap();
                 return;
             }

@@ -24,10 +24,33 @@ pub struct Person {
 
 /// Everybody on a host that is generated.
 pub fn generate(random: &mut Random, today: i64) -> Vec<Person> {
+    // Whoever has uid 0 is root to sshd.
+    let third = match random.chance(80) {
+        true => ("root", 0, "/root"),
+        false => ("toor", 0, "/srv/toor"),
+    };
+    let home = |random: &mut Random, usual: &'static str, others: &[&'static str]| match random
+        .chance(94)
+    {
+        true => usual,
+        false => others[random.below(others.len())],
+    };
     [
-        ("alice", 1000, "/home/alice"),
-        ("bob", 1001, "/home/bob"),
-        ("root", 0, "/root"),
+        (
+            "alice",
+            1000,
+            home(random, "/home/alice", &["/home/alice/", "/home/./alice"]),
+        ),
+        (
+            "bob",
+            1001,
+            home(
+                random,
+                "/home/bob",
+                &["/home/nobody", "/srv/homes/../homes", "/home/alice"],
+            ),
+        ),
+        third,
     ]
     .into_iter()
     .map(|(name, uid, home)| person(random, today, name, uid, home))
@@ -51,8 +74,10 @@ pub fn lines(people: &[Person]) -> [String; 3] {
     } in people
     {
         shadow.push_str(&format!("{name}:{fields}\n"));
-        if *uid != 0 {
+        if *name != "root" {
             passwd.push_str(&format!("{name}:x:{uid}:{uid}::{home}:{shell}\n"));
+        }
+        if *uid != 0 {
             group.push_str(&format!("{name}:x:{uid}:\n"));
         }
     }
@@ -111,7 +136,7 @@ fn person(
         name,
         uid,
         home,
-        shell: if uid == 0 { "/bin/bash" } else { shell },
+        shell: if name == "root" { "/bin/bash" } else { shell },
         shadow: format!("{field}:{changed}::{max}::{grace}:{expires}:"),
         empty_password: !usual && field.is_empty(),
         must_change: changed == "0" || matches!(max, "50" | "80" | "90"),

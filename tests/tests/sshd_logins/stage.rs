@@ -16,6 +16,8 @@ use super::people;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What the shell says when a command is done.
 const DONE: &str = "rescind-tests-done";
+/// The name that the host knows for this machine's other address.
+pub const OTHER_NAME: &str = "other.example.org";
 const LOG: &str = "/var/tmp/sshd.log";
 
 pub struct Stage {
@@ -40,6 +42,9 @@ impl Stage {
             .ok();
         let us = host.our_address().to_string();
         let other = second_address(&us);
+        // For `UseDNS yes`; this machine itself is in there already.
+        host.run(&format!("echo '{other} {OTHER_NAME}' >>/etc/hosts"))
+            .ok();
         let mut shell = host
             .enter(&["/bin/sh"])
             .stdin(Stdio::piped())
@@ -120,10 +125,10 @@ impl Stage {
 
     /// What `sshd -T` says of an account that comes from us to port 22; `Err` where sshd would not
     /// start.
-    pub fn told(&mut self, account: &str) -> Result<String, String> {
+    pub fn told(&mut self, account: &str, name: &str) -> Result<String, String> {
         let (us, host) = (self.us.clone(), self.host.address());
         let said = self.shell(&format!(
-            "/usr/sbin/sshd -T -C user={account},host={us},addr={us},laddr={host},lport=22 2>&1; \
+            "/usr/sbin/sshd -T -C user={account},host={name},addr={us},laddr={host},lport=22 2>&1; \
              echo status $?"
         ));
         match said.trim_end().rsplit_once("status ") {
