@@ -140,9 +140,9 @@ fn count_fields(line: &[u8]) -> usize {
     memchr::memchr_iter(b':', line).count() + 1
 }
 
-/// Whether bytes can stand in a field.
+/// Whether bytes can stand in a field. A NUL can: what was there is given back as it was.
 fn is_field(bytes: &[u8]) -> bool {
-    !bytes.iter().any(|byte| matches!(byte, b':' | b'\n' | 0))
+    !bytes.iter().any(|byte| matches!(byte, b':' | b'\n'))
 }
 
 #[cfg(test)]
@@ -172,6 +172,7 @@ mod tests {
             ),
             ("u:x:::::::extra:more", "u:x::::::1:extra:more"),
             ("u:x:1:0:99999:7::1:", "u:x:1:0:99999:7::1:"),
+            ("u:x:1:0:99999:7::\0:", "u:x:1:0:99999:7::1:"),
         ] {
             let mut shadow = Shadow::parse(before.as_bytes().to_vec());
             let changes = shadow.set_expiry(&name(), Some(DISABLED_DAY));
@@ -183,7 +184,7 @@ mod tests {
             );
             assert_eq!(
                 shadow.to_bytes().escape_ascii().to_string(),
-                before.escape_default().to_string()
+                before.as_bytes().escape_ascii().to_string()
             );
         }
     }
