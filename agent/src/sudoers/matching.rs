@@ -11,8 +11,9 @@ use super::subject::{Doubt, HostNames, Subject};
 use super::tree::{AliasKind, Member, Sudoers, What};
 use super::verdict::Verdicts;
 
-/// Members looked at for one question; a policy whose aliases multiply beyond this is not followed.
-const STEPS_MAX: u32 = 2_000_000;
+/// Members looked at for one question, beyond a few times those that there are: a policy whose aliases
+/// multiply is not followed further.
+const STEPS_MAX: usize = 20_000;
 /// Aliases within aliases.
 const DEPTH_MAX: usize = 200;
 const DOUBTS_MAX: usize = 100;
@@ -25,7 +26,9 @@ pub(super) struct Matcher<'a> {
     /// False where settings that decide may or may not hold for the account.
     pub(super) settings_are_known: bool,
     in_use: RefCell<Vec<(AliasKind, &'a [u8])>>,
-    steps: Cell<u32>,
+    steps: Cell<usize>,
+    /// How many there may be, known once it matters.
+    steps_max: Cell<Option<usize>>,
     doubts: RefCell<BTreeSet<Doubt>>,
 }
 
@@ -47,6 +50,7 @@ impl<'a> Matcher<'a> {
             settings_are_known: true,
             in_use: RefCell::default(),
             steps: Cell::new(0),
+            steps_max: Cell::new(None),
             doubts: RefCell::default(),
         }
     }
@@ -104,8 +108,7 @@ impl<'a> Matcher<'a> {
         plain: &dyn Fn(&What) -> Verdicts,
     ) -> Verdicts {
         Verdicts::of_list(list.iter().rev().map(|member| {
-            self.steps.set(self.steps.get().saturating_add(1));
-            if self.steps.get() > STEPS_MAX {
+            if !self.may_step() {
                 return self.doubt(Doubt::TooComplex, Verdicts::ANY);
             }
             let answer = match &member.what {
@@ -122,6 +125,21 @@ impl<'a> Matcher<'a> {
             };
             answer.negated_if(member.negated)
         }))
+    }
+
+    /// Counts a member; says whether there is room for it.
+    fn may_step(&self) -> bool {
+        let steps = self.steps.get().saturating_add(1);
+        self.steps.set(steps);
+        if steps <= STEPS_MAX {
+            return true;
+        }
+        let max = self.steps_max.get().unwrap_or_else(|| {
+            let max = STEPS_MAX + 4 * self.sudoers.members();
+            self.steps_max.set(Some(max));
+            max
+        });
+        steps <= max
     }
 
     fn enter(&self, kind: AliasKind, name: &'a [u8]) -> Entered<'a> {

@@ -12,7 +12,7 @@ use super::glob;
 use super::matching::{Matcher, RunasQuery};
 use super::ruling::{asks_nothing, passwords};
 use super::settings::Settings;
-use super::subject::{Doubt, HostNames, Subject, show};
+use super::subject::{Doubt, HostNames, Subject, show, show_path};
 use super::tree::{Rule, Span, Sudoers, What};
 use super::verdict::Verdicts;
 
@@ -48,7 +48,7 @@ pub struct Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.span.line)
+        write!(f, "{}:{}", show_path(&self.file), self.span.line)
     }
 }
 

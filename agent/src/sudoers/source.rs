@@ -71,10 +71,14 @@ impl<'a> Sources<'a> {
         if let ReadProblem::Other(reason) = &problem
             && self.unread.len() < FINDINGS_MAX
         {
-            self.unread.push(Unread {
+            let unread = Unread {
                 path: path.to_owned(),
                 reason: reason.clone(),
-            });
+            };
+            // A file that includes itself meets the limit on its way back again and again.
+            if !self.unread.contains(&unread) {
+                self.unread.push(unread);
+            }
         }
         self.finding(
             at,

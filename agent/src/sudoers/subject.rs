@@ -1,7 +1,8 @@
 //! Accounts and hosts as sudo compares them with a policy, and what remains in doubt.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::host::account::{Account, GroupRef};
 
@@ -100,7 +101,7 @@ pub enum Doubt {
     #[error("the command runs under another root directory")]
     Chroot,
     /// A policy file that could not be read.
-    #[error("{path} could not be read: {reason}", path = .path.display())]
+    #[error("{path} could not be read: {reason}", path = show_path(.path))]
     Unread {
         /// The file or directory.
         path: PathBuf,
@@ -113,6 +114,11 @@ pub enum Doubt {
     /// Aliases nested too deeply to follow.
     #[error("the aliases are nested too deeply to follow")]
     TooComplex,
+}
+
+/// A path of a host for people.
+pub(super) fn show_path(path: &Path) -> String {
+    show(path.as_os_str().as_bytes())
 }
 
 /// Bytes of a host for people: printable ASCII as it is, the rest escaped.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::subject::show_path;
+
 /// Everything sudo knows after reading its policy, in the order it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sudoers {
@@ -28,6 +30,25 @@ impl Sudoers {
     #[must_use]
     pub fn alias(&self, kind: AliasKind, name: &[u8]) -> Option<&Alias> {
         self.aliases.get(&kind)?.get(name)
+    }
+
+    /// How many members all lists have together, each list counted where it is written.
+    pub(super) fn members(&self) -> usize {
+        let of_rule = |rule: &Rule| {
+            let runas = rule.runas.as_deref().into_iter();
+            let lists = runas.flat_map(|runas| [&runas.users, &runas.groups]);
+            1 + lists.flatten().map(Vec::len).sum::<usize>()
+        };
+        let of_privilege = |privilege: &Privilege| {
+            privilege.hosts.len() + privilege.rules.iter().map(of_rule).sum::<usize>()
+        };
+        let of_spec = |spec: &UserSpec| {
+            spec.users.len() + spec.privileges.iter().map(of_privilege).sum::<usize>()
+        };
+        let aliases = self.aliases.values().flat_map(BTreeMap::values);
+        self.specs.iter().map(of_spec).sum::<usize>()
+            + aliases.map(|alias| alias.members.len()).sum::<usize>()
+            + self.defaults.iter().map(|d| d.binding.len()).sum::<usize>()
     }
 }
 
@@ -111,7 +132,7 @@ pub enum FindingKind {
     #[error("sudo ignores the text after this include")]
     TrailingText,
     /// An included file or directory that is not in force, or could not be read.
-    #[error("{path}: {problem}", path = .path.display())]
+    #[error("{path}: {problem}", path = show_path(.path))]
     NotIncluded {
         /// The file.
         path: PathBuf,
@@ -119,7 +140,7 @@ pub enum FindingKind {
         problem: super::files::ReadProblem,
     },
     /// A file in an include directory that sudo passes over because of its name.
-    #[error("{path}: sudo ignores names with a dot or a final tilde", path = .path.display())]
+    #[error("{path}: sudo ignores names with a dot or a final tilde", path = show_path(.path))]
     NameIgnored {
         /// The file.
         path: PathBuf,

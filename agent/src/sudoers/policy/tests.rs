@@ -198,4 +198,12 @@ fn circles_and_multiplying_aliases_end() {
         answer.starts_with("unknown (the aliases are nested too deeply"),
         "{answer}"
     );
+    // Every command asked for is answered soon, however many ways lead to it.
+    let mut text = String::from("Cmnd_Alias A0=/bin/sh, !/bin/bash, /bin/x\n");
+    for n in 1..=12 {
+        text += &format!("Cmnd_Alias A{n}=A{0}, A{0}, A{0}\n", n - 1);
+    }
+    text += "alice ALL=ALL, !A12\n";
+    let answer = answer_of(&Files::sudoers(&text), &alice(), &[]);
+    assert!(answer.starts_with("unknown"), "{answer}");
 }
