@@ -8,10 +8,18 @@ use super::include::{ConfigError, ConfigFiles, ReadProblem};
 
 /// Names of one directory that a pattern is compared with.
 const DIRECTORY_NAMES_MAX: usize = 65_536;
+/// The longest pattern; a path cannot be longer.
+const PATTERN_BYTES_MAX: usize = 4096;
 
 /// The files that a pattern matches: sorted, hidden names only where the pattern names the dot, and a pattern without
 /// wildcards matches what exists. sshd sets no flags, so `~` is a name like any other.
 pub(super) fn glob(files: &dyn ConfigFiles, selector: &[u8]) -> Result<Vec<PathBuf>, ConfigError> {
+    if selector.len() > PATTERN_BYTES_MAX {
+        return Err(ConfigError::Unreadable {
+            file: PathBuf::from(OsStr::from_bytes(&selector[..PATTERN_BYTES_MAX])),
+            problem: ReadProblem::Other("is longer than a path can be".into()),
+        });
+    }
     let mut found: Vec<Vec<u8>> = vec![Vec::new()];
     for component in selector.split(|b| *b == b'/').filter(|c| !c.is_empty()) {
         let mut next = Vec::new();
@@ -89,34 +97,50 @@ fn unescape(component: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// fnmatch(3) for one path component in the C locale: `*`, `?`, `[…]` with ranges, `[!…]`, `\`.
+/// fnmatch(3) without flags. A star gives up one byte after the other, and only the last one does: what stars before
+/// it have matched need not change for what comes after.
 fn fnmatch(name: &[u8], pattern: &[u8]) -> bool {
-    let Some((&first, rest)) = pattern.split_first() else {
-        return name.is_empty();
-    };
-    match first {
-        b'*' => {
-            let rest = &pattern[pattern
-                .iter()
-                .position(|b| *b != b'*')
-                .unwrap_or(pattern.len())..];
-            (0..=name.len()).any(|at| fnmatch(&name[at..], rest))
-        }
-        b'?' => !name.is_empty() && fnmatch(&name[1..], rest),
-        b'[' => match bracket(rest) {
-            Some((set, negated, length)) => {
-                let Some((byte, name)) = name.split_first() else {
-                    return false;
-                };
-                set.iter().any(|(low, high)| (low..=high).contains(&byte)) != negated
-                    && fnmatch(name, &rest[length..])
+    let (mut n, mut p) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        let width = match (pattern.get(p), name.get(n)) {
+            (Some(b'*'), _) => {
+                star = Some((p, n));
+                p += 1;
+                continue;
             }
-            None => name.first() == Some(&b'[') && fnmatch(&name[1..], rest),
-        },
-        b'\\' if !rest.is_empty() => {
-            name.first() == rest.first() && fnmatch(&name[1..], &rest[1..])
+            (None, None) => return true,
+            (Some(_), Some(byte)) => one(&pattern[p..], *byte),
+            _ => None,
+        };
+        if let Some(width) = width {
+            (p, n) = (p + width, n + 1);
+            continue;
         }
-        byte => name.first() == Some(&byte) && fnmatch(&name[1..], rest),
+        match star {
+            Some((at, from)) if from < name.len() => {
+                star = Some((at, from + 1));
+                (p, n) = (at + 1, from + 1);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// How much of the front of a pattern, in which there is no star, matches a byte.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match pattern {
+        [b'?', ..] => Some(1),
+        [b'[', rest @ ..] => match bracket(rest) {
+            Some((set, negated, length)) => {
+                let inside = set.iter().any(|(low, high)| (*low..=*high).contains(&byte));
+                (inside != negated).then_some(1 + length)
+            }
+            None => (byte == b'[').then_some(1),
+        },
+        [b'\\', escaped, ..] => (byte == *escaped).then_some(2),
+        [plain, ..] => (byte == *plain).then_some(1),
+        [] => None,
     }
 }
 
@@ -159,6 +183,13 @@ mod tests {
             ("a[", "a[", true),
             ("a*", "a\\*", true),
             ("ab", "a\\*", false),
+            ("abcab", "*ab", true),
+            ("abcabd", "*ab", false),
+            ("ab", "*a*b*", true),
+            ("", "*", true),
+            ("a", "a\\", false),
+            // Tried star by star in every way, this takes longer than anybody waits.
+            (&"a".repeat(255), &("*a".repeat(40) + "b"), false),
         ] {
             assert_eq!(
                 fnmatch(name.as_bytes(), pattern.as_bytes()),

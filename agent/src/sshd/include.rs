@@ -17,6 +17,8 @@ use super::setting::Rules;
 const INCLUDE_DEPTH_MAX: usize = 16;
 /// Files that one configuration may have; sshd has no such limit.
 const FILES_MAX: usize = 1024;
+/// The most lines of one reading, each as often as its file is included.
+const LINES_MAX: usize = 65_536;
 /// Where relative `Include`s begin (`SSHDIR`).
 const SSHDIR: &str = "/etc/ssh";
 
@@ -90,6 +92,8 @@ pub struct Config {
 pub(super) struct ConfigFile {
     pub path: Arc<Path>,
     pub lines: Vec<Line>,
+    /// How many lines one reading of it comes to, with those of what it includes.
+    weight: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -191,6 +195,7 @@ impl Loader<'_> {
         self.config.files.push(ConfigFile {
             path: path.into(),
             lines: Vec::new(),
+            weight: 0,
         });
         let comments_end_anywhere = !self.config.release.at_least(8, 7);
         for (number, text) in logical_lines(&bytes, comments_end_anywhere) {
@@ -201,13 +206,36 @@ impl Loader<'_> {
             };
             match self.line(&text, depth) {
                 Ok(None) => {}
-                Ok(Some(kind)) => self.config.files[index].lines.push(Line { number, kind }),
+                Ok(Some(kind)) => {
+                    let weight = self
+                        .weight_of(&kind)
+                        .saturating_add(self.config.files[index].weight);
+                    if weight > LINES_MAX {
+                        return Err(unreadable(ReadProblem::Other(format!(
+                            "comes to more than {LINES_MAX} lines with what it includes"
+                        ))));
+                    }
+                    let file = &mut self.config.files[index];
+                    file.lines.push(Line { number, kind });
+                    file.weight = weight;
+                }
                 Err(LineProblem::Why(why)) => return Err(invalid(why)),
                 Err(LineProblem::UnknownKeyword(why)) => self.config.findings.push(invalid(why)),
                 Err(LineProblem::Included(error)) => return Err(error),
             }
         }
         Ok(index)
+    }
+
+    /// A file that is included twice is read twice, and so is all that it includes.
+    fn weight_of(&self, kind: &LineKind) -> usize {
+        let LineKind::Include(patterns) = kind else {
+            return 1;
+        };
+        let files = patterns.iter().flatten();
+        files.fold(1, |sum, file| {
+            sum.saturating_add(self.config.files[*file].weight)
+        })
     }
 
     fn line(&mut self, text: &[u8], depth: usize) -> Result<Option<LineKind>, LineProblem> {
@@ -358,6 +386,23 @@ pub(crate) mod tests {
             Path::new("/etc/ssh/sshd_config"),
             &release.parse().unwrap(),
         )
+    }
+
+    #[test]
+    fn includes_that_multiply_are_refused_before_they_are_followed() {
+        let name = |at: usize| format!("/etc/ssh/{at}");
+        let mut files = vec![("/etc/ssh/sshd_config".to_owned(), "Include 1\n".repeat(4))];
+        for at in 1..15 {
+            files.push((name(at), format!("Include {}\n", at + 1).repeat(4)));
+        }
+        files.push((name(15), "UsePAM yes\n".to_owned()));
+        let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (&**a, &**b)).collect();
+        let error = load("OpenSSH_9.2p1", &files).unwrap_err().to_string();
+        let told = "comes to more than 65536 lines with what it includes";
+        assert!(error.ends_with(told), "{error}");
+        // Half as deep it is read, as sshd would.
+        let (first, rest) = files.split_at(1);
+        assert!(load("OpenSSH_9.2p1", &[first, &rest[8..]].concat()).is_ok());
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl<'a> Reading<'a> {
 
     fn file(&mut self, index: usize, mut inclusion: Inclusion, active: &mut bool) {
         let config = self.config;
-        let ConfigFile { path, lines } = &config.files[index];
+        let ConfigFile { path, lines, .. } = &config.files[index];
         for line in lines {
             let origin = || Origin::Line {
                 file: path.clone(),

@@ -31,6 +31,9 @@ pub fn percent_expand(
     let mut path = Vec::with_capacity(template.len() + home.len());
     let mut bytes = template.iter();
     while let Some(&byte) = bytes.next() {
+        if path.len() >= PATH_BYTES_MAX {
+            return Err(BadTemplate);
+        }
         if byte != b'%' {
             path.push(byte);
             continue;
@@ -81,5 +84,11 @@ mod tests {
         assert_eq!(expand(b"/x/%f", b"alice", 1, b"/"), Err(BadTemplate));
         assert_eq!(expand(b"/x/%", b"alice", 1, b"/"), Err(BadTemplate));
         assert!(!is_per_account(b"/a%%u"));
+        let long = "/%h".repeat(300_000);
+        let home = vec![b'x'; 4000];
+        assert_eq!(
+            expand(long.as_bytes(), b"alice", 1, &home),
+            Err(BadTemplate)
+        );
     }
 }

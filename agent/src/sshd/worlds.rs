@@ -8,6 +8,10 @@ use super::pattern::{Network, NetworkParse};
 /// The most worlds that are looked at for one account.
 pub const WORLDS_MAX: usize = 64;
 
+/// The most networks, of all lists together, that are compared with each other. Of more it is not known whether a
+/// connection can be like that, so it is taken to.
+const NETWORKS_MAX: usize = 128;
+
 /// What a connection is supposed to be like.
 pub type World = Vec<(ConnectionCriterion, bool)>;
 
@@ -27,8 +31,14 @@ pub fn worlds<T>(
             return Err(TooManyWorlds);
         }
         let supposed = given.len();
-        let mut supposition = Supposition { world: given };
+        let mut supposition = Supposition {
+            world: given,
+            is_full: false,
+        };
         let value = evaluate(&mut supposition);
+        if supposition.is_full {
+            return Err(TooManyWorlds);
+        }
         let world = supposition.world;
         // Of every criterion met for the first time the other half is still to be looked at.
         for at in supposed..world.len() {
@@ -45,6 +55,8 @@ pub fn worlds<T>(
 
 struct Supposition {
     world: World,
+    /// More is asked of it than can be told apart.
+    is_full: bool,
 }
 
 impl Decide for Supposition {
@@ -52,6 +64,11 @@ impl Decide for Supposition {
     fn decide(&mut self, criterion: &ConnectionCriterion) -> bool {
         if let Some((_, holds)) = self.world.iter().find(|(known, _)| known == criterion) {
             return *holds;
+        }
+        // Each of them holds in some world; there would be as many of these, at least.
+        if self.world.len() >= WORLDS_MAX {
+            self.is_full = true;
+            return false;
         }
         self.world.push((criterion.clone(), false));
         let holds = !is_possible(&self.world);
@@ -88,7 +105,8 @@ fn some_address_fits(
         .iter()
         .filter_map(|(criterion, holds)| Some((AddressList::parse(kind(criterion)?)?, *holds)))
         .collect();
-    if lists.len() < 2 {
+    let networks: usize = lists.iter().map(|(list, _)| list.networks.len()).sum();
+    if lists.len() < 2 || networks > NETWORKS_MAX {
         return true;
     }
     // Whether a list holds changes only where one of its networks begins or ends.
@@ -196,6 +214,24 @@ mod tests {
                 .count()
         });
         assert_eq!(many, Err(TooManyWorlds));
+    }
+
+    #[test]
+    fn more_than_can_be_told_apart_is_soon_known() {
+        let address = |n: u32| format!("10.{}.{}.0/24", n / 256, n % 256).into_bytes();
+        let nets: Vec<_> = (0..20_000)
+            .map(|n| ConnectionCriterion::Address(address(n)))
+            .collect();
+        let found = worlds(|c| nets.iter().filter(|net| c.decide(net)).count());
+        assert_eq!(found, Err(TooManyWorlds));
+        // Two lists of thousands of networks each: whether they overlap is left open.
+        let list = |from: u32| {
+            let nets: Vec<_> = (from..from + 5_000).map(address).collect();
+            ConnectionCriterion::Address(nets.join(&b','))
+        };
+        let lists = [list(0), list(5_000)];
+        let found = worlds(|c| lists.each_ref().map(|list| c.decide(list)));
+        assert_eq!(found.unwrap().len(), 4);
     }
 
     #[test]
