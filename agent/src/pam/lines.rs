@@ -54,6 +54,8 @@ pub(super) enum Action {
 const DEPTH_MAX: usize = 16;
 /// More lines than any stack has.
 const STEPS_MAX: usize = 4096;
+/// More than all files of a stack come to, each as often as it is included.
+const BYTES_MAX: usize = 4 << 20;
 
 /// Reads the `account` lines of a service; those of `other` where it has none.
 pub fn account_stack(service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, String> {
@@ -70,6 +72,7 @@ fn stack(task: &'static [u8], service: &[u8], files: &mut dyn PamFiles) -> Resul
         task,
         files,
         steps: 0,
+        bytes: 0,
     };
     let mut steps = Vec::new();
     let found = reading.add(service, 0, &mut steps)?;
@@ -84,6 +87,7 @@ struct Reading<'f> {
     task: &'static [u8],
     files: &'f mut dyn PamFiles,
     steps: usize,
+    bytes: usize,
 }
 
 impl Reading<'_> {
@@ -96,11 +100,16 @@ impl Reading<'_> {
         let Some(bytes) = self.files.read(service)? else {
             return Ok(false);
         };
+        self.bytes += bytes.len();
+        if self.bytes > BYTES_MAX {
+            return Err(format!("{name}: more than {BYTES_MAX} bytes"));
+        }
         for (number, line) in joined(bytes) {
             let words = words(&line);
             let mut words = words.iter().map(Vec::as_slice);
             let Some(first) = words.next() else { continue };
             if first == b"@include" {
+                self.count_step(service)?;
                 self.include(words.next(), depth, to)?;
                 continue;
             }
@@ -113,10 +122,7 @@ impl Reading<'_> {
                 let task = self.task.escape_ascii();
                 return Err(format!("{name}: a line of {task} has no module"));
             };
-            self.steps += 1;
-            if self.steps > STEPS_MAX {
-                return Err(format!("{name}: more than {STEPS_MAX} lines"));
-            }
+            self.count_step(service)?;
             match control.to_ascii_lowercase().as_slice() {
                 b"include" => self.include(Some(module), depth, to)?,
                 b"substack" => {
@@ -136,6 +142,17 @@ impl Reading<'_> {
             }
         }
         Ok(true)
+    }
+
+    fn count_step(&mut self, service: &[u8]) -> Result<(), String> {
+        self.steps += 1;
+        match self.steps > STEPS_MAX {
+            true => Err(format!(
+                "{}: more than {STEPS_MAX} lines",
+                service.escape_ascii()
+            )),
+            false => Ok(()),
+        }
     }
 
     fn include(

@@ -185,6 +185,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn includes_that_multiply_are_not_followed_for_ever() {
+        struct Blanks;
+        impl PamFiles for Blanks {
+            fn read(&mut self, service: &[u8]) -> Result<Option<Vec<u8>>, String> {
+                Ok(Some(match service {
+                    b"cron" => b"@include blanks\n".repeat(5000),
+                    _ => vec![b'\n'; 100_000],
+                }))
+            }
+        }
+        let error = account_stack(b"cron", &mut Blanks).unwrap_err();
+        assert_eq!(error, "blanks: more than 4194304 bytes");
+        struct Empty;
+        impl PamFiles for Empty {
+            fn read(&mut self, service: &[u8]) -> Result<Option<Vec<u8>>, String> {
+                Ok(Some(match service {
+                    b"cron" => b"@include a\n".repeat(5000),
+                    b"a" => b"@include b\n".repeat(100),
+                    _ => Vec::new(),
+                }))
+            }
+        }
+        let error = account_stack(b"cron", &mut Empty).unwrap_err();
+        assert_eq!(error, "a: more than 4096 lines");
+    }
+
     const DEBIAN: &str = "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\n\
         account requisite pam_deny.so\naccount required pam_permit.so\n";
 
