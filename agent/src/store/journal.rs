@@ -11,16 +11,16 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rescind_protocol::cbor;
 use rescind_protocol::evidence::{ChainHead, SealedRecord};
+use rescind_protocol::sign::VerifyingKey;
 use zeroize::Zeroizing;
 
 use super::chain::Sealed;
 use super::checkpoint::Kept;
 use super::error::StoreError;
 use super::frame;
-use super::scan::{Scan, Segment};
-use super::segment::{self, Found, Frames, Kind};
+use super::scan::{Entry, Scan, Segment, Step, Walk};
+use super::segment::{self, Frames, Kind};
 use crate::sys::durable;
 
 /// Space kept back for the day the disk is full, so that revocations can still be recorded.
@@ -171,12 +171,13 @@ impl Journal {
 
     /// Records from `from` on that are durable: as many as fit into `max_bytes`, at least one.
     pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
-        records(&self.segments, from, self.durable.next, max_bytes)
+        let to = self.durable.next;
+        records(&self.segments, Damage::Refuse, from, to, max_bytes)
     }
 
     /// One record with its attachment, if a segment holds it.
     pub fn get(&self, index: u64) -> Result<Option<Kept>, StoreError> {
-        get(&self.segments, index)
+        get(&self.segments, Damage::Refuse, index)
     }
 
     /// Drops whole segments before `index`, but never the one being written.
@@ -246,34 +247,48 @@ impl Journal {
     }
 }
 
+/// What to do about frames that are damaged.
+#[derive(Debug, Clone, Copy)]
+pub enum Damage<'k> {
+    /// Nothing more can be said: it was mended when the journal was opened, and is new.
+    Refuse,
+    /// Go on with the next record that one of these keys signed, as the scan did.
+    PassOver(&'k [VerifyingKey]),
+}
+
 /// The records in `from..to`: as many as fit into `max_bytes`, at least one if there is one.
 pub fn records(
     segments: &[Segment],
+    damage: Damage<'_>,
     from: u64,
     to: u64,
     max_bytes: usize,
 ) -> Result<Vec<SealedRecord>, StoreError> {
     let mut out = Vec::new();
     let mut room = max_bytes;
-    read(segments, from, to, &mut |_, frame| {
-        if frame.record.len() > room && !out.is_empty() {
+    read(segments, damage, from, to, &mut |_, entry| {
+        let bytes = entry.frame.record.len();
+        if bytes > room && !out.is_empty() {
             return Ok(false);
         }
-        room = room.saturating_sub(frame.record.len());
-        out.push(decode(&frame.record, from)?);
+        room = room.saturating_sub(bytes);
+        out.push(entry.record);
         Ok(true)
     })?;
     Ok(out)
 }
 
 /// One record with its attachment, if one of the segments holds it.
-pub fn get(segments: &[Segment], index: u64) -> Result<Option<Kept>, StoreError> {
+pub fn get(
+    segments: &[Segment],
+    damage: Damage<'_>,
+    index: u64,
+) -> Result<Option<Kept>, StoreError> {
     let mut found = None;
-    read(segments, index, index + 1, &mut |frames, frame| {
-        found = Some((
-            decode(&frame.record, index)?,
-            private(frames, frame, index)?,
-        ));
+    let to = index.saturating_add(1);
+    read(segments, damage, index, to, &mut |frames, entry| {
+        let private = private(frames, &entry.frame, index)?;
+        found = Some((entry.record, private));
         Ok(false)
     })?;
     Ok(found)
@@ -290,46 +305,46 @@ fn private(
     })
 }
 
-fn decode(bytes: &[u8], index: u64) -> Result<SealedRecord, StoreError> {
-    cbor::from_slice(bytes).map_err(|_| StoreError::Unreadable {
-        index,
-        why: "its frame holds something else",
-    })
-}
-
-/// Shows the frames of the records in `from..to` until `each` says no.
-pub fn read(
+/// Shows the records in `from..to` until `each` says no.
+fn read(
     segments: &[Segment],
+    damage: Damage<'_>,
     from: u64,
     to: u64,
-    each: &mut dyn FnMut(&Frames<'_>, &segment::Frame) -> Result<bool, StoreError>,
+    each: &mut dyn FnMut(&Frames<'_>, Entry) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
+    let keys = match damage {
+        Damage::Refuse => &[],
+        Damage::PassOver(keys) => keys,
+    };
     for segment in segments
         .iter()
         .filter(|s| s.next > from && s.begin.next < to)
     {
         let path = &segment.path;
+        let failed = || StoreError::io("read", path);
         let file = File::open(path).map_err(StoreError::io("open", path))?;
-        let mut frames =
-            Frames::new(&file, segment.begin.next).map_err(StoreError::io("read", path))?;
-        let mut at = segment.place_before(from);
-        while at < segment.end {
-            let found = frames.read(at).map_err(StoreError::io("read", path))?;
-            let Found::Frame(frame) = found else {
-                return Err(StoreError::Unreadable {
-                    index: from,
-                    why: "the segment has been damaged since the agent started",
-                });
+        let mut frames = Frames::new(&file, segment.begin.next).map_err(failed())?;
+        let (index, at) = segment.place_before(from);
+        let mut walk = Walk::from(&mut frames, at, index);
+        // Behind its end there is nothing but the space that is set aside.
+        while walk.at < segment.end {
+            let entry = match walk.next(keys).map_err(failed())? {
+                Step::Record(entry) => *entry,
+                Step::Damage(_) if matches!(damage, Damage::PassOver(_)) => continue,
+                Step::Damage(_) | Step::End => {
+                    return Err(StoreError::Unreadable {
+                        index: from,
+                        why: "the segment has been damaged since the agent started",
+                    });
+                }
             };
-            let body = decode(&frame.record, from)?.body();
-            let index = body.map_or(0, |body| body.index);
-            if index >= to {
+            if entry.body.index >= to {
                 return Ok(());
             }
-            if index >= from && !each(&frames, &frame)? {
+            if entry.body.index >= from && !each(walk.frames(), entry)? {
                 return Ok(());
             }
-            at = frame.end;
         }
     }
     Ok(())

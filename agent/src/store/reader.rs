@@ -11,7 +11,7 @@ use super::chain;
 use super::checkpoint::Kept;
 use super::error::StoreError;
 use super::evidence_key;
-use super::journal;
+use super::journal::{self, Damage};
 use super::scan::{self, Scan};
 use super::state::StoreState;
 
@@ -86,7 +86,9 @@ impl JournalReader {
 
     /// Records from `from` on: as many as fit into `max_bytes`, at least one if there is one.
     pub fn records(&self, from: u64, max_bytes: usize) -> Result<Vec<SealedRecord>, StoreError> {
-        journal::records(&self.scan.segments, from, self.scan.head.next, max_bytes)
+        let damage = Damage::PassOver(&self.scan.keys);
+        let to = self.scan.head.next;
+        journal::records(&self.scan.segments, damage, from, to, max_bytes)
     }
 
     /// Shows every record that [`Self::records`] can return, oldest first.
@@ -120,7 +122,8 @@ impl JournalReader {
     }
 
     fn kept(&self, index: u64) -> Result<Option<Kept>, StoreError> {
-        if let Some(found) = journal::get(&self.scan.segments, index)? {
+        let damage = Damage::PassOver(&self.scan.keys);
+        if let Some(found) = journal::get(&self.scan.segments, damage, index)? {
             return Ok(Some(found));
         }
         match &self.scan.kept {

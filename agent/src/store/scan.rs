@@ -62,13 +62,11 @@ impl Segment {
         self.end = end;
     }
 
-    /// A place from which reading on comes to the record.
-    pub fn place_before(&self, index: u64) -> u64 {
+    /// A record, and its place, from which reading on comes to the record of this index.
+    pub fn place_before(&self, index: u64) -> (u64, u64) {
         let later = self.marks.partition_point(|(marked, _)| *marked <= index);
-        match later.checked_sub(1) {
-            Some(i) => self.marks[i].1,
-            None => segment::HEADER_BYTES,
-        }
+        let before = self.marks.get(later.saturating_sub(1));
+        *before.unwrap_or(&(self.begin.next, segment::HEADER_BYTES))
     }
 }
 
@@ -308,6 +306,11 @@ impl<'w, 'f> Walk<'w, 'f> {
         }
     }
 
+    /// What is walked through.
+    pub const fn frames(&self) -> &Frames<'f> {
+        self.frames
+    }
+
     /// The next step.
     pub fn next(&mut self, keys: &[VerifyingKey]) -> io::Result<Step> {
         if self.ended {
@@ -352,7 +355,10 @@ impl<'w, 'f> Walk<'w, 'f> {
 pub fn parse(frame: &Frame, expected: u64) -> Option<(SealedRecord, RecordBody)> {
     let record: SealedRecord = cbor::from_slice(&frame.record).ok()?;
     let body = record.body().ok()?;
-    (body.index >= expected).then_some((record, body))
+    // No record could follow one with the last number there is.
+    (expected..u64::MAX)
+        .contains(&body.index)
+        .then_some((record, body))
 }
 
 fn is_signed(record: &SealedRecord, body: &RecordBody, keys: &[VerifyingKey]) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use rescind_agent::store::{Options, Recovery, Store};
+use rescind_agent::store::{JournalReader, Options, Recovery, Store};
 use rescind_protocol::evidence::{ChainVerifier, Event, SealedRecord};
 
 use crate::life::{
@@ -294,4 +294,31 @@ fn a_forged_record_inside_an_attachment_is_not_believed() {
         "{:?}",
         recovery.gaps
     );
+}
+
+#[test]
+fn a_reader_beside_the_agent_passes_over_what_is_damaged_and_names_it() {
+    let dir = Dir::new();
+    let (mut store, _) = live(&dir.store());
+    for i in 0..10 {
+        store.append_synced(gap(&format!("gap {i}")), None).unwrap();
+    }
+    let whole = all_records(&store, 0);
+    drop(store);
+    let path = dir.journal().join("00000000000000000000.seg");
+    let mut bytes = fs::read(&path).unwrap();
+    let magics: Vec<usize> = (0..bytes.len())
+        .filter(|at| bytes[*at..].starts_with(b"REC1"))
+        .collect();
+    bytes[magics[4] + 40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+
+    let journal = JournalReader::open(&dir.store()).unwrap();
+    let read = journal.records(0, 1 << 20).unwrap();
+    let mut expected = whole.clone();
+    expected.remove(4);
+    assert_eq!(read, expected);
+    assert_eq!(journal.lost().collect::<Vec<_>>(), [(4, 5)]);
+    assert_eq!(journal.record(4).unwrap(), None);
+    assert_eq!(journal.record(5).unwrap(), Some(whole[5].clone()));
 }
