@@ -106,6 +106,29 @@ pub struct Source {
     pub line: Option<u32>,
 }
 
+/// The longest reason of a path, in bytes.
+///
+/// Hundreds of them are told in one record of evidence, and what a reason quotes may come from a
+/// file of the account that is to be shut out: a crontab, the `from=` of a key.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// A text cut to [`REASON_BYTES_MAX`] bytes, with `…` where something was cut off.
+pub fn in_short(text: String) -> String {
+    in_short_with(text, "")
+}
+
+/// The same, with an end that is kept.
+pub fn in_short_with(mut text: String, end: &str) -> String {
+    const CUT: char = '…';
+    if text.len() + end.len() > REASON_BYTES_MAX {
+        let room = REASON_BYTES_MAX.saturating_sub(CUT.len_utf8() + end.len());
+        let at = (0..=room).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(at.unwrap_or(0));
+        text.push(CUT);
+    }
+    text + end
+}
+
 /// One way to act on a host as an account.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[cbor(map)]
@@ -122,7 +145,7 @@ pub struct AccessPath {
     /// Open, closed or unknown.
     #[n(3)]
     pub state: PathState,
-    /// What decides the state, for a person to read.
+    /// What decides the state, for a person to read; at most [`REASON_BYTES_MAX`].
     #[n(4)]
     pub reason: String,
     /// Where it is configured.
@@ -135,4 +158,26 @@ pub struct AccessPath {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(default)]
     pub fingerprint: Option<KeyFingerprint>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let whole = "x".repeat(REASON_BYTES_MAX);
+        assert_eq!(in_short(whole.clone()), whole);
+        for text in [
+            whole + "x",
+            "ü".repeat(REASON_BYTES_MAX),
+            "…".repeat(REASON_BYTES_MAX),
+        ] {
+            let short = in_short(text.clone());
+            assert!(short.len() <= REASON_BYTES_MAX && short.len() > REASON_BYTES_MAX - 4);
+            assert!(text.starts_with(short.strip_suffix('…').unwrap()));
+            let ended = in_short_with(text, "; end");
+            assert!(ended.ends_with("…; end") && ended.len() <= REASON_BYTES_MAX);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! path or socket among these starts. The rest only an administrator starts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -239,7 +240,6 @@ impl<'d> UnitSet<'d> {
             return None;
         }
         let path = |directory: &Directory, name: &[u8]| {
-            use std::os::unix::ffi::OsStrExt;
             directory.path.join(std::ffi::OsStr::from_bytes(name))
         };
         let mut files = vec![path(directory, file_name)];
@@ -346,7 +346,8 @@ impl<'d> UnitSet<'d> {
                 continue;
             };
             let directory = &self.directories[place.0];
-            let how = format!("enabled for {shown} in {}", directory.path.display());
+            let above = directory.path.as_os_str().as_bytes().escape_ascii();
+            let how = format!("enabled for {shown} in {above}");
             let linked = UnitName::parse(linked).and_then(|linked| {
                 match (linked.is_template(), name.instance()) {
                     (true, Some(instance)) => linked.with_instance(instance),

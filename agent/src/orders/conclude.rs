@@ -5,7 +5,13 @@
 
 use rescind_protocol::name::OrderId;
 use rescind_protocol::outcome::{Guard, OUTCOME_PATHS_MAX, Outcome, Verdict};
-use rescind_protocol::path::{AccessPath, PathState};
+use rescind_protocol::path::{AccessPath, PathState, in_short};
+
+/// The most reasons and gaps that are told one by one.
+const REASONS_MAX: usize = 64;
+/// Room for the texts of an outcome's paths, so that a record of evidence holds it whatever names an
+/// account gives its files.
+const PATHS_BYTES_MAX: usize = 256 * 1024;
 
 /// What a fresh reading of the host found, after the last change.
 #[derive(Debug, Default)]
@@ -87,6 +93,7 @@ fn short_of_it(order: OrderId, finding: Finding, took_us: u64) -> Outcome {
     } = finding;
     let (verdict, reason) = if open > 0 || !undone.is_empty() {
         let ways = (open > 0).then(|| format!("{open} ways in still open"));
+        let undone = undone.into_iter().take(REASONS_MAX).map(in_short);
         let reasons: Vec<String> = ways.into_iter().chain(undone).collect();
         (Verdict::Partial, reasons.join("; "))
     } else {
@@ -96,7 +103,8 @@ fn short_of_it(order: OrderId, finding: Finding, took_us: u64) -> Outcome {
         );
         (Verdict::Unverified, reason)
     };
-    gaps.truncate(64);
+    gaps.truncate(REASONS_MAX);
+    let gaps = gaps.into_iter().map(in_short).collect();
     outcome(order, verdict, None, reason, paths, gaps, took_us)
 }
 
@@ -141,8 +149,15 @@ fn outcome(
         PathState::Unknown => 1,
         PathState::Closed => 2,
     });
-    let left_out = paths.len().saturating_sub(OUTCOME_PATHS_MAX);
-    paths.truncate(OUTCOME_PATHS_MAX);
+    let all = paths.len();
+    let mut room = PATHS_BYTES_MAX;
+    let fits = paths.iter().take(OUTCOME_PATHS_MAX).take_while(|path| {
+        let file = path.source.as_ref().map_or(0, |source| source.file.len());
+        room = room.saturating_sub(path.reason.len() + file);
+        room > 0
+    });
+    paths.truncate(fits.count());
+    let left_out = all - paths.len();
     Outcome {
         order,
         verdict,
@@ -223,5 +238,30 @@ mod tests {
         let outcome = from_finding(ORDER, finding, true, "", 1);
         assert_eq!(outcome.paths[0].state, PathState::Open);
         assert_eq!(outcome.paths_left_out, 1);
+    }
+
+    #[test]
+    fn whatever_names_an_account_gives_a_record_holds_the_outcome() {
+        use rescind_protocol::evidence::{Event, RECORD_BYTES_MAX};
+        let long = || "x".repeat(100_000);
+        let mut open = path(PathState::Open);
+        open.reason = in_short(long());
+        open.source = Some(rescind_protocol::path::Source {
+            file: "y".repeat(16_384),
+            line: None,
+        });
+        let finding = Finding {
+            paths: vec![open; 2 * OUTCOME_PATHS_MAX],
+            undone: vec![long(); 1000],
+            gaps: vec![long(); 1000],
+        };
+        let outcome = from_finding(ORDER, finding, true, "", 1);
+        assert_eq!(
+            outcome.paths.len() + outcome.paths_left_out as usize,
+            2 * OUTCOME_PATHS_MAX
+        );
+        assert!(!outcome.paths.is_empty());
+        let bytes = rescind_protocol::cbor::to_vec(&Event::Concluded { outcome });
+        assert!(bytes.len() < RECORD_BYTES_MAX - 4096, "{}", bytes.len());
     }
 }

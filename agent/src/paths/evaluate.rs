@@ -1,7 +1,7 @@
 //! All of it for one account.
 
 use rescind_protocol::name::KeyFingerprint;
-use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source};
+use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source, in_short, in_short_with};
 
 use super::facts::{Facts, KeyFiles, Sshd};
 use super::key_files::{group_names, subject};
@@ -38,7 +38,7 @@ pub fn evaluate(account: &Account, facts: &Facts<'_>, files: &mut dyn KeyFiles) 
                         uid: account.uid,
                         mechanism,
                         state: PathState::Unknown,
-                        reason: unknown.reason.clone(),
+                        reason: in_short(unknown.reason.clone()),
                         source: Some(unknown.source.clone()),
                         fingerprint: None,
                     });
@@ -47,7 +47,8 @@ pub fn evaluate(account: &Account, facts: &Facts<'_>, files: &mut dyn KeyFiles) 
         }
         if !sshd.running {
             for path in &mut paths[from..] {
-                path.reason.push_str("; this sshd is not running");
+                let reason = std::mem::take(&mut path.reason);
+                path.reason = in_short_with(reason, "; this sshd is not running");
             }
         }
     }

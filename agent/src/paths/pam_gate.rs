@@ -5,6 +5,7 @@ use super::account_state::{self, Judge};
 use super::verdict::Checks;
 use crate::host::account::Account;
 use crate::pam::{Answer, Service, Stack, Unix};
+use crate::sshd::printable::printable;
 
 /// Whom a daemon asks before it starts something as an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub fn check(account: &Account, asks: &Asks, today: i64, checks: &mut Checks) {
             return;
         }
         Asks::Unknown(why) => return turn_unknown(&unix, why, checks),
-        Asks::Pam { service, stack } => (service, stack),
+        Asks::Pam { service, stack } => (printable(service.as_bytes()), stack),
     };
     let stack = match stack {
         Ok(stack) => stack,

@@ -85,7 +85,8 @@ pub fn add_system(account: &Account, facts: &UnitFacts, today: i64, paths: &mut 
                 .pam
                 .iter()
                 .find(|asks| matches!(asks, Asks::Pam { service: known, .. } if *known == service));
-            let not_read = Asks::Unknown(format!("PAM service {service} was not read"));
+            let shown = printable(&pam.value);
+            let not_read = Asks::Unknown(format!("PAM service {shown} was not read"));
             pam_gate::check(account, asks.unwrap_or(&not_read), today, &mut checks);
         }
         let how = unit.started.as_deref().unwrap_or_default();
@@ -230,6 +231,24 @@ mod tests {
             format!("{:?} {}{line} {}", path.state, source.file, path.reason)
         };
         paths.into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn what_a_unit_calls_itself_is_fit_for_a_terminal() {
+        let facts = UnitFacts {
+            units: units(&[("a.service", "[Service]\nUser=alice\nPAMName=x\u{1b}[2J\n")]),
+            ..UnitFacts::default()
+        };
+        let expired = Account {
+            expire_day: Some(1),
+            ..alice()
+        };
+        let mut paths = Vec::new();
+        add_system(&expired, &facts, 20_000, &mut paths);
+        assert_eq!(
+            told(paths),
+            [r"Unknown /u/a.service:2 PAM service x\u{1b}[2J was not read"]
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A state with its reason, and how those of several worlds become one.
 
-use rescind_protocol::path::PathState;
+use rescind_protocol::path::{PathState, in_short};
 
 use crate::sshd::worlds::{World, describe};
 
@@ -9,7 +9,7 @@ use crate::sshd::worlds::{World, describe};
 pub struct Verdict {
     /// Open, closed or unknown.
     pub state: PathState,
-    /// For a person to read.
+    /// For a person to read, [`in_short`].
     pub reason: String,
 }
 
@@ -18,7 +18,7 @@ impl Verdict {
     pub fn open(reason: impl Into<String>) -> Self {
         Self {
             state: PathState::Open,
-            reason: reason.into(),
+            reason: in_short(reason.into()),
         }
     }
 
@@ -26,7 +26,7 @@ impl Verdict {
     pub fn closed(reason: impl Into<String>) -> Self {
         Self {
             state: PathState::Closed,
-            reason: reason.into(),
+            reason: in_short(reason.into()),
         }
     }
 
@@ -34,7 +34,7 @@ impl Verdict {
     pub fn unknown(reason: impl Into<String>) -> Self {
         Self {
             state: PathState::Unknown,
-            reason: reason.into(),
+            reason: in_short(reason.into()),
         }
     }
 }
@@ -132,6 +132,7 @@ pub fn merge(worlds: Vec<(&World, Verdict)>) -> Verdict {
             if hits.len() < worlds.len() {
                 reason = format!("{reason} (when the connection is {})", describe(world));
             }
+            let reason = in_short(reason);
             return Verdict { state, reason };
         }
     }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use rescind_protocol::name::{AccountName, KeyFingerprint};
-use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source};
+use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source, in_short};
 
 use super::logind::{self, LogindSession};
 use super::moment::Moment;
@@ -144,7 +144,7 @@ impl Holdings {
             uid: subject.uid,
             mechanism,
             state,
-            reason,
+            reason: in_short(reason),
             source: None,
             fingerprint: None,
         };
@@ -198,7 +198,8 @@ const PROCESS_PATHS_MAX: usize = 32;
 
 impl Session {
     fn in_words(&self) -> String {
-        let mut words = format!("open since process {} ({}", self.leader, self.service);
+        let service = self.service.escape_default();
+        let mut words = format!("open since process {} ({service}", self.leader);
         for (what, text) in [(" from ", &self.remote_host), (" on ", &self.tty)] {
             if let Some(text) = text {
                 words.push_str(what);

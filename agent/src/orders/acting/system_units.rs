@@ -15,6 +15,7 @@ use crate::deferred::unit_set::{Directory, Entry, Target, Unit, UnitSet};
 use crate::host::root::{FileStamp, HostRoot};
 use crate::paths::pam_gate::Asks;
 use crate::paths::units::{LINGER, Owned, UnitFacts};
+use crate::sshd::printable::printable_path;
 
 /// Where systemd lies.
 const PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
@@ -197,7 +198,7 @@ impl Loader<'_, '_> {
             };
             let settings = Settings::of([file.as_ref()].into_iter());
             let unit = settings.triggers.and_then(|name| UnitName::parse(&name));
-            let how = format!("started over D-Bus ({})", path.display());
+            let how = format!("started over D-Bus ({})", printable_path(path));
             activated.extend(unit.map(|unit| (unit, how)));
         }
         let set = UnitSet::new(&system);
