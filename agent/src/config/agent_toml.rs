@@ -24,7 +24,7 @@ pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Not TOML, an unknown key, or a value of the wrong kind. The message shows the line.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), in_print(source))]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -43,6 +43,19 @@ pub enum ConfigError {
         /// What may stand there.
         wanted: RangeInclusive<u32>,
     },
+}
+
+/// What TOML says of a mistake, with the line it is in: that may hold anything.
+pub(super) fn in_print(error: &toml::de::Error) -> String {
+    let mut text = String::new();
+    for c in error.to_string().chars() {
+        match c {
+            '\n' | '\t' => text.push(c),
+            c if c.is_control() => text.extend(c.escape_default()),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 impl Config {
@@ -265,6 +278,7 @@ mod tests {
             ),
             ("[log]\nlevel = 3", "level"),
             ("[log", "TOML parse error"),
+            ("a\u{1b}[2J = 1", r"a\u{1b}[2J = 1"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(named), "{text:?}: {error}");

@@ -6,6 +6,7 @@ use rescind_protocol::name::{Digest, HostId, HostName, UnixMillis};
 use rescind_protocol::sign::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
+use super::agent_toml::in_print;
 use super::layout;
 use super::own_file::{FileError, Owner, make_dir, read_own, replace};
 use super::server::ServerAddress;
@@ -40,7 +41,7 @@ pub enum TrustError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It is not what `enrol` writes.
-    #[error("{}: {source}; enrol this host again", path.display())]
+    #[error("{}: {}; enrol this host again", path.display(), in_print(source))]
     Syntax {
         /// The file.
         path: PathBuf,
