@@ -24,7 +24,7 @@ pub(super) const ANSWER_EXTRA_BYTES_MAX: usize = 1 << 20;
 
 /// What the child is asked to do, as the parent says it.
 #[derive(Debug, Clone, Copy, Encode)]
-pub(super) enum Ask<'a> {
+pub enum Ask<'a> {
     /// Look at files and directories; one answer for each, in order, and each as soon as it is
     /// known, or several together, which costs less.
     #[n(0)]
@@ -36,9 +36,11 @@ pub(super) enum Ask<'a> {
 
 /// [`Ask`], as the child hears it.
 #[derive(Debug, Clone, PartialEq, Eq, Decode)]
-pub(super) enum Request {
+pub enum Request {
+    /// Look at files and directories.
     #[n(0)]
     Look(#[n(0)] Vec<Look>, #[n(1)] Sending),
+    /// Replace a file.
     #[n(1)]
     Replace(#[n(0)] Replace),
 }
@@ -46,7 +48,7 @@ pub(super) enum Request {
 /// When answers are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
-pub(super) enum Sending {
+pub enum Sending {
     /// Each at once: the first that does not come is the one that hangs.
     #[n(0)]
     OneByOne,
@@ -155,7 +157,7 @@ pub struct List {
 
 /// What the child has done.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) enum Answer {
+pub enum Answer {
     /// To each [`Look`].
     #[n(0)]
     Seen(#[n(0)] Seen),
@@ -326,9 +328,11 @@ pub struct Entry {
 
 /// One message of the child.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) enum Reply {
+pub enum Reply {
+    /// It is done.
     #[n(0)]
     Done(#[n(0)] Answer),
+    /// It is not.
     #[n(1)]
     Not(#[n(0)] Why),
 }

@@ -26,6 +26,7 @@ mod walk;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use message::{Answer, Ask, Reply, Request, Sending};
 pub use message::{Content, DirFacts, Entry, FileBytes, FileFacts, FileKind, Ids, Listing};
 pub use message::{LinkTrouble, List, Look, NotOwners, Read, Replace, Seen, Step, Why};
 pub use parent::{HomeChild, HomeError, PATIENCE, READ_BYTES_MAX};

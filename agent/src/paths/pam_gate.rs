@@ -53,7 +53,7 @@ pub fn check(account: &Account, asks: &Asks, today: i64, checks: &mut Checks) {
         }
         return;
     }
-    through(stack, service, &unix, checks);
+    through(stack, &service, &unix, checks);
 }
 
 /// What a service's stack makes of what pam_unix says.
@@ -100,7 +100,7 @@ pub fn check_person(
     } else {
         account_state::check(account, Judge::Pam, today, &mut unix);
     }
-    let name = &service.name;
+    let name = &printable(service.name.as_bytes());
     let stack = match &service.account {
         Ok(stack) => stack,
         Err(why) => return turn_unknown(&unix, &format!("PAM service {name}: {why}"), checks),
