@@ -420,7 +420,7 @@ pub enum Why {
     Hung,
     /// The child is gone or answered nonsense. Said by the parent.
     #[n(15)]
-    #[error("the child that reads users' files failed: {0}")]
+    #[error("the child that reads users' files failed: {}", in_print(.0))]
     Child(#[n(0)] String),
 }
 
@@ -504,6 +504,26 @@ impl fmt::Display for Step {
     }
 }
 
+/// The words of a child, which may be in the hands of the owner of a home.
+fn in_print(words: &str) -> String {
+    let some = words.chars().take(300);
+    some.map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
 fn errno_in_words(errno: &i32) -> std::io::Error {
     std::io::Error::from_raw_os_error(*errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_child_says_is_cut_and_holds_no_control_characters() {
+        let why = Why::Child(format!("a\u{1b}[2J\n{}", "x".repeat(100_000)));
+        let told = why.to_string();
+        assert!(told.contains("failed: a\u{fffd}[2J\u{fffd}xxx"), "{told}");
+        assert!(told.len() < 400 && !told.contains(char::is_control));
+    }
 }
