@@ -146,10 +146,8 @@ pub fn check(mut from: impl BufRead, key: Option<VerifyingKey>) -> Result<Vec<Ch
         }
         if let Ok(heading) = serde_json::from_str::<Heading>(&text) {
             if heading.format != FORMAT {
-                return Err(bad(format!(
-                    "want the format {FORMAT}, found {}",
-                    heading.format
-                )));
+                let found: String = heading.format.chars().take(80).collect();
+                return Err(bad(format!("want the format {FORMAT}, found {found:?}")));
             }
             if key.is_some_and(|key| key != heading.evidence_key) {
                 return Err(BadBundle::OtherKey {
@@ -194,4 +192,25 @@ pub fn check(mut from: impl BufRead, key: Option<VerifyingKey>) -> Result<Vec<Ch
         return Err(BadBundle::Empty);
     }
     Ok(chains.into_iter().map(|(checked, _)| checked).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_is_told_in_print() {
+        let heading = Heading {
+            format: "other\u{1b}[2J".into(),
+            host: HostId::from_bytes([0; 16]),
+            name: String::new(),
+            chain: 1,
+            evidence_key: VerifyingKey::from_bytes([0; 32]),
+            start: Start::default(),
+        };
+        let line = serde_json::to_string(&heading).unwrap() + "\n";
+        let error = check(line.as_bytes(), None).unwrap_err().to_string();
+        let told = r#"line 1: want the format rescind-evidence-1, found "other\u{1b}[2J""#;
+        assert_eq!(error, told);
+    }
 }
