@@ -79,6 +79,7 @@ mod tests {
             name,
             config,
             running: true,
+            pam: Vec::new(),
         }])
     }
 

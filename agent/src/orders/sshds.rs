@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 
 use crate::host::learnt::Learnt;
 use crate::host::root::{HostRoot, ReadError};
+use crate::orders::acting::HostPam;
 use crate::orders::host::HostError;
+use crate::pam::Service;
 use crate::paths::facts::Sshd;
+use crate::paths::ssh_pam::SERVICE;
 use crate::processes::Moment;
 use crate::sshd::include::{Config, ConfigError, ConfigFiles, ReadProblem};
+use crate::sshd::keyword::Keyword;
 use crate::sshd::printable::printable_path;
 use crate::sshd::release::Release;
 
@@ -23,6 +27,8 @@ const CONFIG_BYTES_MAX: u64 = 4 << 20;
 const NAMES_MAX: usize = 65_536;
 /// More listening sshds than this no host has; those beyond are reported as not looked at.
 const SSHDS_MAX: usize = 16;
+/// Services of PAM that one configuration names; those beyond are not known.
+const PAM_SERVICES_MAX: usize = 16;
 
 /// Releases of sshd programs, or why they cannot be told.
 pub type Releases = Learnt<Result<Release, String>>;
@@ -43,21 +49,39 @@ pub fn find(
         }
     }
     let release = release_of(root, releases, Path::new(PROGRAM));
+    let pam = HostPam::new(root);
     Ok(wanted
         .into_iter()
         .take(SSHDS_MAX)
-        .map(|path| Sshd {
-            name: printable_path(&path),
-            config: match &release {
+        .map(|path| {
+            let config = match &release {
                 Ok(release) => Config::load(&SystemFiles(root), &path, release),
                 Err(why) => Err(ConfigError::Unreadable {
                     file: PROGRAM.into(),
                     problem: ReadProblem::Other(why.clone()),
                 }),
-            },
-            running: running.contains(&path),
+            };
+            Sshd {
+                name: printable_path(&path),
+                pam: pam_services(&config, &pam),
+                config,
+                running: running.contains(&path),
+            }
         })
         .collect())
+}
+
+/// The services that a configuration may name.
+fn pam_services(config: &Result<Config, ConfigError>, pam: &HostPam<'_>) -> Vec<Service> {
+    let mut names = vec![SERVICE.to_vec()];
+    if let Ok(config) = config {
+        let named = config.words_of(Keyword::PamServiceName).into_iter();
+        names.extend(named.map(|name| name.value));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(PAM_SERVICES_MAX);
+    names.into_iter().map(|name| pam.service(&name)).collect()
 }
 
 /// The `-f` of every listening sshd. One that was started without reads the usual file.

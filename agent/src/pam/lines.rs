@@ -27,7 +27,10 @@ pub(super) enum Step {
 /// A module and what becomes of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Module {
-    /// Its file's name, without directory and `.so`.
+    /// Its file as it is written.
+    pub file: Vec<u8>,
+    /// Its name without `.so`, where the file is the usual one: with a directory it may be any,
+    /// without `.so` it is none that is there, and then this is empty.
     pub name: Vec<u8>,
     /// What it is told on its line.
     pub options: Vec<Vec<u8>>,
@@ -57,12 +60,12 @@ const STEPS_MAX: usize = 4096;
 /// More than all files of a stack come to, each as often as it is included.
 const BYTES_MAX: usize = 4 << 20;
 
-/// Reads the `account` lines of a service; those of `other` where it has none.
+/// Reads the `account` lines of a service, which say whether an account may be used now.
 pub fn account_stack(service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, String> {
     stack(b"account", service, files)
 }
 
-/// Reads the `auth` lines of a service, likewise.
+/// Reads the `auth` lines of a service, which say who somebody is.
 pub fn auth_stack(service: &[u8], files: &mut dyn PamFiles) -> Result<Stack, String> {
     stack(b"auth", service, files)
 }
@@ -91,7 +94,7 @@ struct Reading<'f> {
 }
 
 impl Reading<'_> {
-    /// Adds the lines of one file; says whether there is such a file.
+    /// Adds the lines of one file that are of the task; says whether there is such a file.
     fn add(&mut self, service: &[u8], depth: usize, to: &mut Vec<Step>) -> Result<bool, String> {
         let name = service.escape_ascii();
         if depth > DEPTH_MAX {
@@ -222,11 +225,14 @@ impl Module {
                 (actions, default)
             }
         };
-        let file = module.rsplit(|byte| *byte == b'/').next()?;
         Some(Self {
-            name: file.strip_suffix(b".so").unwrap_or(file).to_vec(),
+            name: match module.strip_suffix(b".so") {
+                Some(name) if !name.contains(&b'/') => name.to_vec(),
+                _ => Vec::new(),
+            },
             options: Vec::new(),
             place: (Vec::new(), 0),
+            file: module.to_vec(),
             actions,
             default,
         })

@@ -21,7 +21,7 @@ pub use stack::{Answer, Unix};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     /// Its name.
-    pub name: String,
+    pub name: Vec<u8>,
     /// Its `account` lines, or why they are not known.
     pub account: Result<Stack, String>,
     /// Its `auth` lines, likewise.
@@ -29,12 +29,17 @@ pub struct Service {
 }
 
 impl Service {
+    /// Its name, fit to be printed.
+    pub fn told(&self) -> String {
+        self.name.escape_ascii().to_string()
+    }
+
     /// Reads a service.
-    pub fn read(name: &str, files: &mut dyn PamFiles) -> Self {
+    pub fn read(name: &[u8], files: &mut dyn PamFiles) -> Self {
         Self {
-            name: name.to_owned(),
-            account: account_stack(name.as_bytes(), files),
-            auth: auth_stack(name.as_bytes(), files),
+            name: name.to_vec(),
+            account: account_stack(name, files),
+            auth: auth_stack(name, files),
         }
     }
 }

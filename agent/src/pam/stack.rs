@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 
 use super::lines::{Action, Module, Stack, Step};
 
-/// What pam_unix(8) says of the account.
+/// What pam_unix(8) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unix {
+    /// That the account may be used, or that the password is right.
+    Fine,
+    /// Of an `auth` stack: that the password is wrong, as every password is where none can match.
+    WrongPassword,
     /// The account is expired, or its password is beyond its days of grace.
     Expired,
     /// The password must be changed first.
     MustChange,
 }
 
-/// Whether a stack lets an account pass of which pam_unix says that.
+/// Whether a stack lets somebody pass of whom pam_unix says that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It does not, whatever other modules say.
@@ -131,6 +135,10 @@ fn after(
 /// What a module may answer about an account.
 fn answers(module: &Module, unix: Unix) -> Vec<&[u8]> {
     match (module.name.as_slice(), unix) {
+        (b"pam_unix", Unix::Fine) => vec![b"success"],
+        (b"pam_unix", Unix::WrongPassword) => vec![b"auth_err"],
+        // What has a line in passwd(5) is all that is asked about.
+        (b"pam_localuser", _) => vec![b"success"],
         (b"pam_unix", Unix::Expired) => vec![b"acct_expired"],
         (b"pam_unix", Unix::MustChange) => vec![b"new_authtok_reqd"],
         (b"pam_permit", _) => vec![b"success"],
@@ -151,9 +159,16 @@ fn unknown_modules(steps: &[Step], names: &mut Vec<String>) {
         match step {
             Step::Substack(inner) => unknown_modules(inner, names),
             Step::Module(module) => {
-                let known = [&b"pam_unix"[..], b"pam_permit", b"pam_deny"];
-                let name = module.name.escape_ascii().to_string();
-                if !known.contains(&module.name.as_slice()) && !names.contains(&name) {
+                let known = [
+                    &b"pam_unix.so"[..],
+                    b"pam_permit.so",
+                    b"pam_deny.so",
+                    b"pam_localuser.so",
+                ];
+                let file = module.file.as_slice();
+                let name = file.strip_suffix(b".so").unwrap_or(file);
+                let name = name.escape_ascii().to_string();
+                if !known.contains(&file) && !names.contains(&name) {
                     names.push(name);
                 }
             }
@@ -163,7 +178,7 @@ fn unknown_modules(steps: &[Step], names: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PamFiles, account_stack};
+    use super::super::{PamFiles, account_stack, auth_stack};
     use super::*;
 
     struct Files(&'static [(&'static str, &'static str)]);
@@ -278,6 +293,20 @@ mod tests {
                 "LetsPass",
                 "Refuses",
             ),
+            // Another module of the same name, perhaps one that is not there.
+            (
+                &[(
+                    "cron",
+                    "account [default=ignore] /opt/pam_unix.so\naccount required pam_permit.so",
+                )],
+                "LetsPass",
+                "LetsPass",
+            ),
+            (
+                &[("cron", "account required /opt/pam_unix.so")],
+                "Depends([\"/opt/pam_unix\"])",
+                "Depends([\"/opt/pam_unix\"])",
+            ),
             // No lines of its own: those of `other` count; without any, nothing passes.
             (
                 &[
@@ -308,6 +337,50 @@ mod tests {
         ] {
             assert_eq!(answer(files, Unix::Expired), expired, "{files:?}");
             assert_eq!(answer(files, Unix::MustChange), must_change, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn who_gets_in_with_a_wrong_password() {
+        let wrong = |text: &'static str| {
+            let files = [("sshd", text)];
+            struct One([(&'static str, &'static str); 1]);
+            impl PamFiles for One {
+                fn read(&mut self, service: &[u8]) -> Result<Option<Vec<u8>>, String> {
+                    let file = self.0.iter().find(|(name, _)| name.as_bytes() == service);
+                    Ok(file.map(|(_, text)| text.as_bytes().to_vec()))
+                }
+            }
+            let stack = auth_stack(b"sshd", &mut One(files)).unwrap();
+            format!("{:?}", stack.answer(Unix::WrongPassword))
+        };
+        for (text, answer) in [
+            // Debian, Red Hat without a directory, and with one.
+            (
+                "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\n\
+                 auth required pam_permit.so\naccount required pam_permit.so\n",
+                "Refuses",
+            ),
+            (
+                "auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n",
+                "Refuses",
+            ),
+            (
+                "auth required pam_env.so\nauth sufficient pam_unix.so\n\
+                 auth sufficient pam_sss.so forward_pass\nauth required pam_deny.so\n",
+                "Depends([\"pam_env\", \"pam_sss\"])",
+            ),
+            (
+                "auth sufficient pam_permit.so\nauth required pam_unix.so\n",
+                "LetsPass",
+            ),
+            (
+                "auth [default=ignore] pam_unix.so\nauth required pam_permit.so\n",
+                "LetsPass",
+            ),
+            ("account required pam_unix.so\n", "Refuses"),
+        ] {
+            assert_eq!(wrong(text), answer, "{text}");
         }
     }
 

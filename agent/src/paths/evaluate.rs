@@ -114,7 +114,7 @@ fn view<'a>(
     let subject = subject(account, &groups);
     let situation = |connection: &mut dyn crate::sshd::matching::Decide| {
         let settings = config.effective(&subject, connection);
-        let gate = ssh_gate::check(account, &settings, facts, connection);
+        let gate = ssh_gate::check(account, &settings, facts, &sshd.pam, connection);
         (settings, gate)
     };
     let found = match &facts.connection {
@@ -188,6 +188,8 @@ mod tests {
 
     use super::*;
     use crate::host::account::PasswordState;
+    use crate::pam::Service;
+    use crate::pam::{PamFiles, account_stack, auth_stack};
     use crate::paths::account_state::tests::alice;
     use crate::paths::facts::{Found, KeyFileFacts, Ownership, ReadAs, Shell};
     use crate::paths::key_files_in_force;
@@ -198,6 +200,20 @@ mod tests {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
     const DSA: &str = "ssh-dss AAAAB3NzaC1kc3MAAAABAwAAAAEFAAAAAQIAAAABBA==";
     const KEYS: &str = "/home/alice/.ssh/authorized_keys";
+
+    /// PAM as Debian has it.
+    struct Debian;
+
+    impl PamFiles for Debian {
+        fn read(&mut self, _: &[u8]) -> Result<Option<Vec<u8>>, String> {
+            let text = "auth [success=1 default=ignore] pam_unix.so nullok\n\
+                auth requisite pam_deny.so\nauth required pam_permit.so\n\
+                account required pam_nologin.so\n\
+                account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\n\
+                account requisite pam_deny.so\naccount required pam_permit.so\n";
+            Ok(Some(text.into()))
+        }
+    }
 
     struct Files(BTreeMap<PathBuf, Result<KeyFileFacts, ReadProblem>>);
 
@@ -276,6 +292,11 @@ mod tests {
                 name: path.display().to_string(),
                 config,
                 running: true,
+                pam: vec![Service {
+                    name: b"sshd".to_vec(),
+                    auth: auth_stack(b"sshd", &mut Debian),
+                    account: account_stack(b"sshd", &mut Debian),
+                }],
             }
         }
 

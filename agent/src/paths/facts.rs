@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::host::account::Account;
+use crate::pam::Service;
 use crate::sshd::certificate::Certificate;
 use crate::sshd::include::{Config, ConfigError, ReadProblem};
 use crate::sshd::matching::Connection;
@@ -16,6 +17,8 @@ pub struct Sshd {
     pub config: Result<Config, ConfigError>,
     /// Whether it runs now. One that does not is judged all the same, for it may run at any time.
     pub running: bool,
+    /// The services of PAM that its configuration may name.
+    pub pam: Vec<Service>,
 }
 
 /// What is so at the moment of judging, for one account.

@@ -44,6 +44,8 @@ pub mod ssh_key_options;
 pub mod ssh_keys;
 /// Passwords over ssh, and what else sshd offers without a key.
 pub mod ssh_others;
+/// What PAM says to sshd.
+pub mod ssh_pam;
 /// The one certificate that is asked about.
 pub mod ssh_presented;
 /// Owners and modes of key files, as StrictModes wants them.

@@ -100,7 +100,7 @@ pub fn check_person(
     } else {
         account_state::check(account, Judge::Pam, today, &mut unix);
     }
-    let name = &printable(service.name.as_bytes());
+    let name = &printable(&service.name);
     let stack = match &service.account {
         Ok(stack) => stack,
         Err(why) => return turn_unknown(&unix, &format!("PAM service {name}: {why}"), checks),

@@ -86,7 +86,7 @@ fn check_password(
     };
     let mut asked = Checks::default();
     let unknown = state == PasswordState::Unknown;
-    match service.map(|service| (&service.name, &service.auth)) {
+    match service.map(|service| (service.told(), &service.auth)) {
         None => match state {
             PasswordState::Usable | PasswordState::Empty => {}
             PasswordState::Unknown => asked.unknown("shadow(5) could not be read"),
@@ -181,7 +181,7 @@ pub(crate) mod tests {
     ) -> String {
         let services: Vec<Service> = stacks
             .iter()
-            .map(|text| Service::read("sudo", &mut One(text)))
+            .map(|text| Service::read(b"sudo", &mut One(text)))
             .collect();
         let services: Vec<&Service> = services.iter().collect();
         let right = Right {

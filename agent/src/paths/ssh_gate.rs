@@ -2,8 +2,10 @@
 
 use super::account_state::{self, Judge};
 use super::facts::{Facts, Shell};
+use super::ssh_pam;
 use super::verdict::Checks;
 use crate::host::account::Account;
+use crate::pam::Service;
 use crate::sshd::effective::{Effective, List, RootLogin};
 use crate::sshd::matching::{ConnectionCriterion, Decide};
 use crate::sshd::pattern;
@@ -28,6 +30,7 @@ pub fn check(
     account: &Account,
     settings: &Effective,
     facts: &Facts<'_>,
+    pam: &[Service],
     connection: &mut dyn Decide,
 ) -> Checks {
     let mut checks = Checks::default();
@@ -43,12 +46,11 @@ pub fn check(
             settings.refuse_connection.origin
         ));
     }
-    let judge = if settings.use_pam.value {
-        Judge::Pam
+    if settings.use_pam.value {
+        ssh_pam::check_account(account, settings, pam, facts.today(), &mut checks);
     } else {
-        Judge::SshdAlone
-    };
-    account_state::check(account, judge, facts.today(), &mut checks);
+        account_state::check(account, Judge::SshdAlone, facts.today(), &mut checks);
+    }
     check_shell(account, settings, &facts.shell, &mut checks);
     check_lists(account, settings, connection, &mut checks);
     checks

@@ -7,6 +7,7 @@ use super::evaluate::{Situation, View};
 use super::methods;
 use super::ssh_gate::{self, Means};
 use super::ssh_keys::check_public_key_login;
+use super::ssh_pam;
 use super::verdict::{Checks, merge};
 use crate::host::account::PasswordState;
 use crate::sshd::effective::{Effective, Origin};
@@ -93,7 +94,11 @@ fn check_password(view: &View<'_>, situation: &Situation, method: &str, checks: 
             checks.closed("keyboard-interactive needs UsePAM");
         }
     }
-    account_state::check_password(view.account, checks);
+    if settings.use_pam.value {
+        ssh_pam::check_password(view.account, settings, &view.sshd.pam, checks);
+    } else {
+        account_state::check_password(view.account, checks);
+    }
     if view.account.password == PasswordState::Empty && !settings.permit_empty_passwords.value {
         let origin = &settings.permit_empty_passwords.origin;
         checks.closed(format!(

@@ -88,6 +88,18 @@ impl Checks {
         other.notes.iter().for_each(|note| self.note(note.clone()));
     }
 
+    /// These checks where they surely pass, else that it is not known what they come to.
+    #[must_use]
+    pub fn unless_sure(self, why: &str) -> Self {
+        if self.is_sure_to_pass() {
+            return self;
+        }
+        Self {
+            unknown: Some(why.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// Whether something has closed the way already.
     pub const fn is_closed(&self) -> bool {
         self.closed.is_some()

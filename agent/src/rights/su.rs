@@ -69,7 +69,7 @@ impl SuFacts {
         };
         let stack = match &service.auth {
             Ok(stack) => stack,
-            Err(why) => return May::Unknown(format!("PAM service {}: {why}", service.name)),
+            Err(why) => return May::Unknown(format!("PAM service {}: {why}", service.told())),
         };
         let caller = Caller {
             groups: &account.groups,
@@ -88,7 +88,7 @@ impl SuFacts {
             Proved::WithPassword => May::WithPassword,
             Proved::Depends(modules) => May::Unknown(format!(
                 "PAM service {} leaves it to {}",
-                service.name,
+                service.told(),
                 modules.join(", ")
             )),
         }
@@ -122,7 +122,7 @@ mod tests {
     fn may(stack: &'static str, change: impl FnOnce(&mut Account)) -> May {
         let facts = SuFacts {
             program: Program::Acts,
-            service: Some(Service::read("su", &mut One(stack))),
+            service: Some(Service::read(b"su", &mut One(stack))),
             shells: Some(vec![b"/bin/sh".to_vec(), b"/bin/true".to_vec()]),
         };
         let mut target = alice();

@@ -109,7 +109,7 @@ impl SudoFacts {
         let settings = policy.settings(&account.into());
         let login = settings.pam_login_service.as_deref().unwrap_or(b"sudo-i");
         let names = [settings.pam_service.as_slice(), login];
-        let named = |service: &&Service| names.contains(&service.name.as_bytes());
+        let named = |service: &&Service| names.contains(&service.name.as_slice());
         let services = self.services.iter().filter(named).collect();
         (services, settings.pam_acct_mgmt)
     }

@@ -86,6 +86,8 @@ pub type List = Vec<Sourced<Vec<u8>>>;
 )]
 pub struct Effective {
     pub use_pam: Sourced<bool>,
+    /// Since 9.8; `sshd` where it is not set.
+    pub pam_service_name: Text,
     pub permit_root_login: Sourced<RootLogin>,
     pub strict_modes: Sourced<bool>,
     pub pubkey_authentication: Sourced<bool>,
@@ -179,23 +181,13 @@ impl Config {
         }
     }
 
-    /// Every `AuthorizedKeysFile` that the configuration names, whomever it is for, and the default.
-    pub fn authorized_keys_files_of_anybody(&self) -> List {
-        let default = |name: &[u8]| Sourced {
-            value: name.to_vec(),
-            origin: Origin::Default,
-        };
-        let mut all = vec![
-            default(b".ssh/authorized_keys"),
-            default(b".ssh/authorized_keys2"),
-        ];
+    /// Every value that the configuration has for a keyword, whomever it is for.
+    pub fn words_of(&self, wanted: Keyword) -> List {
+        let mut all = List::new();
         for file in &self.files {
             for line in &file.lines {
-                if let LineKind::Setting {
-                    keyword: Keyword::AuthorizedKeysFile,
-                    words,
-                    ..
-                } = &line.kind
+                if let LineKind::Setting { keyword, words, .. } = &line.kind
+                    && *keyword == wanted
                 {
                     let origin = Origin::Line {
                         file: file.path.clone(),
@@ -208,6 +200,20 @@ impl Config {
                 }
             }
         }
+        all
+    }
+
+    /// Every `AuthorizedKeysFile` that the configuration names, whomever it is for, and the default.
+    pub fn authorized_keys_files_of_anybody(&self) -> List {
+        let default = |name: &[u8]| Sourced {
+            value: name.to_vec(),
+            origin: Origin::Default,
+        };
+        let mut all = vec![
+            default(b".ssh/authorized_keys"),
+            default(b".ssh/authorized_keys2"),
+        ];
+        all.extend(self.words_of(Keyword::AuthorizedKeysFile));
         all
     }
 
@@ -304,6 +310,7 @@ impl Config {
         let merged = self.release.at_least(8, 7);
         Effective {
             use_pam: flag(K::UsePam, false),
+            pam_service_name: text(K::PamServiceName),
             permit_root_login: match first(K::PermitRootLogin) {
                 Some(set) => set.map(root_login),
                 None => Sourced {

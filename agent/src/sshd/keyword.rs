@@ -12,6 +12,7 @@ pub enum Keyword {
     Match,
     Include,
     UsePam,
+    PamServiceName,
     Port,
     PermitRootLogin,
     PubkeyAuthentication,
@@ -98,6 +99,7 @@ impl Keyword {
             "match" => (K::Match, Anywhere),
             "include" => (K::Include, Anywhere),
             "usepam" => (K::UsePam, Global),
+            "pamservicename" if since(9, 8) => (K::PamServiceName, Anywhere),
             "port" => (K::Port, Global),
             "permitrootlogin" => (K::PermitRootLogin, Anywhere),
             "pubkeyauthentication" => (K::PubkeyAuthentication, Anywhere),
@@ -180,7 +182,8 @@ impl Keyword {
             | K::AuthorizedKeysCommandUser
             | K::AuthorizedPrincipalsCommandUser
             | K::AuthorizedPrincipalsFile
-            | K::ChrootDirectory => Form::Word,
+            | K::ChrootDirectory
+            | K::PamServiceName => Form::Word,
             K::TrustedUserCaKeys | K::RevokedKeys => Form::FileName,
             K::ForceCommand => Form::RestOfLine,
             K::AuthorizedKeysCommand | K::AuthorizedPrincipalsCommand => Form::Command,
@@ -208,7 +211,7 @@ impl Keyword {
     }
 }
 
-const OTHER_ANYWHERE: [&str; 36] = [
+const OTHER_ANYWHERE: [&str; 35] = [
     "acceptenv",
     "allowagentforwarding",
     "allowstreamlocalforwarding",
@@ -228,7 +231,6 @@ const OTHER_ANYWHERE: [&str; 36] = [
     "logverbose",
     "maxauthtries",
     "maxsessions",
-    "pamservicename",
     "permitlisten",
     "permitopen",
     "permittty",

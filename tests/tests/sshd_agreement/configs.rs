@@ -300,6 +300,11 @@ impl Generator<'_> {
         if self.release.at_least(9, 1) && self.chance(2) {
             line = "RequiredRSASize 3072".to_owned();
         }
+        if self.release.at_least(9, 8) && self.chance(2) {
+            line = self
+                .pick(&["PAMServiceName web", "pamservicename \"a b\""])
+                .to_owned();
+        }
         if self.release.at_least(9, 9) && self.chance(2) {
             line = "RefuseConnection yes".to_owned();
         }

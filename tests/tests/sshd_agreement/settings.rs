@@ -53,6 +53,13 @@ fn print(ours: &Effective, release: &Release) -> Printed {
     if release.at_least(9, 9) {
         flag("refuseconnection", ours.refuse_connection.value);
     }
+    if release.at_least(9, 8) {
+        let name = match text(&ours.pam_service_name) {
+            name if name == "none" => "sshd".to_owned(),
+            name => name,
+        };
+        printed.insert("pamservicename", vec![name]);
+    }
     printed.insert(
         "permitrootlogin",
         vec![ours.permit_root_login.value.word().to_owned()],

@@ -6,6 +6,7 @@ use super::config::{self, Theme};
 use super::credentials::{Credential, Credentials, Kind};
 use super::key_files::{self, Wanted};
 use super::nodes::Node;
+use super::pam;
 use super::people::{self, Person};
 use super::random::Random;
 
@@ -49,6 +50,7 @@ impl Case {
         }
         let theme = Theme::pick(&mut random);
         nodes.extend(config::jails(&mut random));
+        nodes.extend(pam::generate(&mut random));
         let config = config::generate(&mut random, release, theme);
         let says = |text: &str| config.iter().any(|node| node.says(text));
         let permits_empty = says("PermitEmptyPasswords");

@@ -317,6 +317,10 @@ impl Writer<'_> {
         if self.release.at_least(9, 1) && self.random.chance(8) {
             text.push_str("RequiredRSASize 3072\n");
         }
+        if self.release.at_least(9, 8) && self.random.chance(4) {
+            let names = ["web", "sshd", "no-such-service"];
+            text.push_str(&format!("PAMServiceName {}\n", self.random.pick(&names)));
+        }
         if self.release.at_least(9, 9) && self.random.chance(4) {
             text.push_str("RefuseConnection yes\n");
         }

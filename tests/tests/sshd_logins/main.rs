@@ -25,6 +25,8 @@ mod key_files;
 mod logins;
 /// Files before they are laid down.
 mod nodes;
+/// Stacks of PAM.
+mod pam;
 /// Generated accounts.
 mod people;
 /// The same numbers for the same seed.

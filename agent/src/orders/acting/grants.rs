@@ -108,7 +108,7 @@ pub fn doas(root: &HostRoot, programs: &mut Programs, pam: &HostPam<'_>) -> Doas
             Program::Powerless => Some("it is not installed, or not setuid root"),
             Program::Acts | Program::Unknown(_) => refused,
         },
-        service: asks_pam.then(|| pam.service("doas")),
+        service: asks_pam.then(|| pam.service(b"doas")),
         conf,
     }
 }
@@ -118,7 +118,7 @@ pub fn su(root: &HostRoot, programs: &mut Programs, pam: &HostPam<'_>) -> SuFact
     let (program, asks_pam) = programs::su(root, programs);
     let shells = optional(root, Path::new("/etc/shells"), &mut Gaps::new());
     SuFacts {
-        service: (asks_pam && program != Program::Powerless).then(|| pam.service("su")),
+        service: (asks_pam && program != Program::Powerless).then(|| pam.service(b"su")),
         program,
         shells: shells.map(|text| {
             let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);

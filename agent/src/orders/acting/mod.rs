@@ -44,6 +44,7 @@ use crate::rights::su::SuFacts;
 use crate::rights::sudo::SudoFacts;
 
 pub use daemons::Daemons;
+pub use pam_files::HostPam;
 pub use system_units::UnitCache;
 
 /// Names in one directory; beyond it is a gap.

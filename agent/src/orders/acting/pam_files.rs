@@ -39,7 +39,7 @@ impl<'r> HostPam<'r> {
     }
 
     /// What a service that somebody is at asks.
-    pub fn service(&self, name: &str) -> Service {
+    pub fn service(&self, name: &[u8]) -> Service {
         Service::read(name, &mut Files(self))
     }
 

@@ -104,7 +104,10 @@ fn services(pam: &HostPam<'_>, sudoers: &Sudoers) -> Vec<Service> {
     }
     names.sort_unstable();
     names.dedup();
-    names.iter().map(|name| pam.service(name)).collect()
+    names
+        .iter()
+        .map(|name| pam.service(name.as_bytes()))
+        .collect()
 }
 
 /// Whether it asks PAM: as all distributions build it, unless its policy says otherwise.
