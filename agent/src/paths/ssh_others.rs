@@ -94,16 +94,18 @@ fn check_password(view: &View<'_>, situation: &Situation, method: &str, checks: 
             checks.closed("keyboard-interactive needs UsePAM");
         }
     }
-    if settings.use_pam.value {
-        ssh_pam::check_password(view.account, settings, &view.sshd.pam, checks);
-    } else {
-        account_state::check_password(view.account, checks);
-    }
+    let mut own = Checks::default();
+    account_state::check_password(view.account, &mut own);
     if view.account.password == PasswordState::Empty && !settings.permit_empty_passwords.value {
         let origin = &settings.permit_empty_passwords.origin;
-        checks.closed(format!(
+        own.closed(format!(
             "the password is empty and PermitEmptyPasswords is no ({origin})"
         ));
+    }
+    if settings.use_pam.value {
+        ssh_pam::check_password(own, settings, &view.sshd.pam, checks);
+    } else {
+        checks.add(&own);
     }
     ssh_gate::check_root(view.account, settings, Means::Password, checks);
 }

@@ -44,15 +44,13 @@ pub fn check_account(
     }
 }
 
-/// Whether a password can open the account: as a rule, whether one can match.
+/// Whether a password can open the account: as a rule, whether pam_unix takes one.
 pub fn check_password(
-    account: &Account,
+    unix: Checks,
     settings: &Effective,
     services: &[Service],
     checks: &mut Checks,
 ) {
-    let mut unix = Checks::default();
-    account_state::check_password(account, &mut unix);
     let name = name(settings);
     let stack = match stack(services, name, |service| &service.auth) {
         Ok(stack) => stack,

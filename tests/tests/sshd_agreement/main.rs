@@ -22,7 +22,7 @@ use rescind_agent::sshd::include::Config;
 use rescind_agent::sshd::matching::Subject;
 
 /// Configurations for each release; each is asked about for every one of [`oracle::CONNECTIONS`].
-const CONFIGURATIONS: u64 = 400;
+const CONFIGURATIONS: u64 = 500;
 
 fn root(name: &str) -> PathBuf {
     let roots =

@@ -19,6 +19,9 @@ pub struct Case {
     pub tries: Vec<Try>,
 }
 
+/// More logins than this are not tried on one host: another host tells more.
+const TRIES_MAX: usize = 4;
+
 /// A login to try.
 pub struct Try {
     pub account: &'static str,
@@ -85,6 +88,9 @@ impl Case {
                     other: random.chance(25),
                 });
             }
+        }
+        while tries.len() > TRIES_MAX {
+            tries.remove(random.below(tries.len()));
         }
         Self {
             seed,

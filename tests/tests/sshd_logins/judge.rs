@@ -13,6 +13,7 @@ use rescind_tests::CONTROL_NAME;
 use super::case::{Case, Try};
 use super::credentials::{Credential, Credentials};
 use super::logins::Tried;
+use super::nodes::Node;
 use super::settings::differences;
 use super::stage::{OTHER_NAME, Stage};
 
@@ -237,6 +238,14 @@ fn connection(case: &Case, stage: &Stage, one: &Try) -> Connection {
 
 fn show(case: &Case) -> String {
     let mut shown: Vec<String> = super::people::lines(&case.people).into();
-    shown.extend(case.nodes.iter().map(super::nodes::Node::show));
+    // Of the files that are on every host those that are named.
+    let is_named = |node: &&Node| {
+        let Some(name) = node.path.strip_prefix("/etc/ssh/") else {
+            return true;
+        };
+        let says = |other: &Node| other.path != node.path && other.says(name);
+        node.is_directory() || name.contains('/') || case.nodes.iter().any(says)
+    };
+    shown.extend(case.nodes.iter().filter(is_named).map(Node::show));
     shown.join("\n")
 }

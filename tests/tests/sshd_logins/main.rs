@@ -50,7 +50,7 @@ use rescind_tests::Release;
 use stage::Stage;
 
 /// Generated hosts for each release.
-const CASES: u64 = 160;
+const CASES: u64 = 500;
 /// The seeds of a release begin at so many times its place in [`Release::ALL`].
 const SEEDS_EACH: u64 = 1_000_000;
 

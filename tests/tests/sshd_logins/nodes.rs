@@ -86,6 +86,10 @@ impl Node {
         fs::set_permissions(&path, fs::Permissions::from_mode(self.mode)).unwrap();
     }
 
+    pub const fn is_directory(&self) -> bool {
+        matches!(self.what, What::Directory)
+    }
+
     /// Whether it is a file with this text in it.
     pub fn says(&self, text: &str) -> bool {
         match &self.what {
