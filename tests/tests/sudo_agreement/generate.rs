@@ -193,8 +193,8 @@ pub fn tree(seed: u64, dialect: Dialect) -> Tree {
             mode: 0o440,
         },
     );
-    let asks = (0..6).map(|_| maker.ask()).collect();
-    let runs = (0..5).map(|_| maker.run()).collect();
+    let asks = (0..3).map(|_| maker.ask()).collect();
+    let runs = (0..3).map(|_| maker.run()).collect();
     Tree {
         seed,
         files,

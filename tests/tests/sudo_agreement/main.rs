@@ -23,7 +23,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn agree(release: &str, dialect: Dialect, first_seed: u64) {
-    let cases = number("RESCIND_SUDO_CASES", 140);
+    let cases = number("RESCIND_SUDO_CASES", 300);
     let first_seed = number("RESCIND_SUDO_SEED", first_seed);
     let begun = Instant::now();
     let trees: Vec<_> = (first_seed..first_seed + cases)
