@@ -19,9 +19,7 @@
 //! thread, as every process flushes once, at its end; `LowSpace`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use minicbor::{Decode, Encode};
 use rescind_protocol::cbor;
@@ -97,16 +95,13 @@ impl From<sled::Error> for IndexError {
     fn from(error: sled::Error) -> Self {
         match &error {
             // Its lock, another kernel, a full disk. Reading past the end of a file is damage.
-            sled::Error::Io(io) if io.kind() != ErrorKind::UnexpectedEof => {
+            sled::Error::Io(io) if io.kind() != std::io::ErrorKind::UnexpectedEof => {
                 Self::Unavailable(error.to_string())
             }
             _ => Self::Bad(error.to_string()),
         }
     }
 }
-
-/// How long it may take until an index that was open in this process is let go.
-const LOCKED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The index, open. To be used in its own process only.
 pub struct Index {
@@ -116,24 +111,14 @@ pub struct Index {
 impl Index {
     /// Opens the index in `dir`, or makes an empty one.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
-        let config = sled::Config::new()
+        let db = sled::Config::new()
             .path(dir)
             .cache_capacity(CACHE_BYTES)
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None)
-            .mode(sled::Mode::LowSpace);
-        let until = Instant::now() + LOCKED_PATIENCE;
-        loop {
-            match config.open() {
-                // Threads of sled outlive the last handle of an index by a moment.
-                Err(sled::Error::Io(error))
-                    if error.kind() == ErrorKind::WouldBlock && Instant::now() < until =>
-                {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                db => return Ok(Self { db: db? }),
-            }
-        }
+            .mode(sled::Mode::LowSpace)
+            .open()?;
+        Ok(Self { db })
     }
 
     /// What it says of itself; nothing known when it is empty.

@@ -49,9 +49,10 @@ fn place(dir: &Path) -> PathBuf {
 /// In the index's process: takes a survey in from standard input.
 pub(super) fn keep(dir: &Path) -> Result<(), IndexError> {
     let path = place(dir);
-    let left = take_in(&open(&path)?)?;
+    let index = open(&path)?;
+    let left = take_in(&index)?;
     match size_on_disk(&path) > (left * BLOAT_MAX).max(BLOAT_BYTES_MIN) {
-        true => write_anew(&path),
+        true => write_anew(&index, &path),
         false => Ok(()),
     }
 }
@@ -66,13 +67,14 @@ fn open(path: &Path) -> Result<Index, IndexError> {
 }
 
 /// Copies what is kept into another index, and puts that in the place of this one. Interrupted, it
-/// leaves the one or the other, or none.
-fn write_anew(path: &Path) -> Result<(), IndexError> {
+/// leaves the one or the other, or none. This one stays open: once closed, its lock is held by
+/// sled's threads for a moment more, and it could not be opened again.
+fn write_anew(index: &Index, path: &Path) -> Result<(), IndexError> {
     let fresh = path.with_extension("new");
     if fresh.exists() {
         fs::remove_dir_all(&fresh).map_err(unavailable)?;
     }
-    kept_survey::copy(&open(path)?, &open(&fresh)?)?;
+    kept_survey::copy(index, &open(&fresh)?)?;
     fs::remove_dir_all(path)
         .and_then(|()| fs::rename(&fresh, path))
         .map_err(unavailable)
