@@ -81,7 +81,7 @@ impl Engine {
         for (id, action) in orders {
             let seen = see(&action, &mut reading)?;
             let plan = plan_for(&action, &seen);
-            if !plan.changes.is_empty() {
+            if !plan.changes.is_empty() && !is_only_knocking(&reading, &action, &plan) {
                 let paths = put_back(&mut reading, &action, &plan);
                 departing.push((id, action, paths));
             }
@@ -365,6 +365,19 @@ fn was_done(order: &OrderState) -> bool {
 
 const fn is_done(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Verified | Verdict::Already)
+}
+
+/// Whether all that stands against the order is an sshd to which somebody has said the account's
+/// name: nothing runs as it, and what lets it in is closed.
+fn is_only_knocking(reading: &Reading<'_>, action: &Action, plan: &Plan) -> bool {
+    let Action::DisableAccount { account } = action else {
+        return false;
+    };
+    let of_processes =
+        |change: &Change| matches!(change, Change::Freeze(_) | Change::EndSessions(_));
+    let account = reading.accounts.by_name(account);
+    plan.changes.iter().all(of_processes)
+        && account.is_some_and(|account| !reading.has_processes(&account))
 }
 
 /// The paths that the changes of a plan are about: what was put back.

@@ -453,6 +453,12 @@ impl<'h> Reading<'h> {
         holdings.paths(&subject)
     }
 
+    /// Whether anything runs as the account, beyond an sshd at which somebody knocks in its name.
+    pub fn has_processes(&self, account: &Account) -> bool {
+        let holdings = self.holdings(account);
+        holdings.is_some_and(|(_, holdings)| !holdings.processes.is_empty())
+    }
+
     /// What runs as the account, when the host is booted and something does.
     pub fn alive(&self, account: &Account) -> Option<Subject> {
         let moment = self.moment.as_ref()?;
