@@ -373,6 +373,10 @@ impl<'h> Reading<'h> {
         if account.uid < self.people.uid_min {
             found.retain(|path| path.mechanism != Mechanism::SystemdUnit);
         }
+        if !self.has_processes(account) {
+            // Somebody knocks at an sshd in its name; the doors are told for themselves.
+            found.retain(|path| path.mechanism != Mechanism::Session);
+        }
         found
     }
 
