@@ -448,6 +448,15 @@ pub enum Event {
         #[n(0)]
         why: String,
     },
+    /// What a crash or a power cut left of a write was cut off the end of the journal. It had not
+    /// been synced, so nobody was told of it and nothing is missing; if it was a failing disk
+    /// instead, whoever holds a later record of this chain can tell.
+    #[n(15)]
+    TailCut {
+        /// How many bytes there were.
+        #[n(0)]
+        bytes: u64,
+    },
 }
 
 impl Event {
@@ -468,7 +477,8 @@ impl Event {
             | Self::Enrolled { .. }
             | Self::Started { .. }
             | Self::Gap { .. }
-            | Self::IndexRebuilt { .. } => None,
+            | Self::IndexRebuilt { .. }
+            | Self::TailCut { .. } => None,
         }
     }
 }

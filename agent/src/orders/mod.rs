@@ -164,6 +164,13 @@ impl Engine {
         for what in &recovery.gaps {
             tracing::warn!(what, recorded = !recovery.unrecorded, "evidence is missing");
         }
+        if let Some(cut) = recovery.cut {
+            tracing::info!(
+                bytes = cut.bytes,
+                record = cut.index,
+                "cut off what a crash left of a write; nobody had been told of it"
+            );
+        }
         let mut engine = Self {
             host,
             store,

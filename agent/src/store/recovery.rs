@@ -33,7 +33,7 @@ pub struct Recovery {
     pub new_key: bool,
     /// Orders that were accepted and not carried out to their end, in the order of acceptance.
     pub unfinished: Vec<OrderId>,
-    /// The torn write that was cut off the end of the journal.
+    /// The torn write that was cut off the end of the journal: recorded, and no gap.
     pub cut: Option<Cut>,
     /// What is lost, in words; each is recorded in the chain as a gap.
     pub gaps: Vec<String>,
@@ -191,6 +191,9 @@ impl Store {
         for what in &recovery.gaps {
             self.append(&Event::Gap { what: what.clone() }, None)?;
         }
+        if let Some(Cut { bytes, .. }) = recovery.cut {
+            self.append(&Event::TailCut { bytes }, None)?;
+        }
         self.sync()
     }
 }
@@ -236,14 +239,7 @@ fn gaps(found: &Scan) -> Vec<String> {
         };
         format!("the journal file {} was damaged; {rest}", name(path))
     });
-    let cut = found.cut.map(|cut| {
-        format!(
-            "a torn write of {} bytes behind record {} was cut off; unless the disk failed, nobody had been told of it",
-            cut.bytes,
-            i128::from(cut.index) - 1
-        )
-    });
-    lost.chain(damaged).chain(checkpoints).chain(cut).collect()
+    lost.chain(damaged).chain(checkpoints).collect()
 }
 
 fn name(path: &Path) -> std::borrow::Cow<'_, str> {

@@ -78,6 +78,7 @@ impl StoreState {
             | Event::Genesis { .. }
             | Event::Gap { .. }
             | Event::IndexRebuilt { .. }
+            | Event::TailCut { .. }
             | Event::Confirmed { .. } => {}
             event => {
                 if let Some(order) = event.order().and_then(|id| self.orders.get_mut(&id)) {

@@ -193,7 +193,8 @@ pub fn apply(
         | Event::Enrolled { .. }
         | Event::Started { .. }
         | Event::Gap { .. }
-        | Event::IndexRebuilt { .. } => return Ok(None),
+        | Event::IndexRebuilt { .. }
+        | Event::TailCut { .. } => return Ok(None),
     }
     Ok(Some(id))
 }
