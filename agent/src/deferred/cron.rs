@@ -94,6 +94,12 @@ pub fn table_name(kind: Kind, name: &[u8]) -> TableName {
     }
 }
 
+/// Whether run-parts(8), as it comes with this cron, runs a file of this name. Debian's runs those
+/// of plain names only: no `backup.sh`.
+pub fn run_parts_takes(kind: Kind, name: &[u8]) -> bool {
+    table_name(kind, name) == TableName::Read && !name.is_empty()
+}
+
 /// cron(8) of Debian: `^_?([a-z0-9_.]+-)+[a-z0-9]+$`, but for what dpkg(1) leaves.
 fn is_lsb_name(name: &[u8]) -> bool {
     let leftovers: [&[u8]; 5] = [

@@ -10,6 +10,8 @@ pub mod at_job;
 pub mod cron;
 /// crontab(5).
 pub mod crontab;
+/// Which programs a command names.
+pub mod programs;
 /// When a job runs.
 pub mod schedule;
 /// What one file says.

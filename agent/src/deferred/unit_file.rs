@@ -1,12 +1,14 @@
 //! What a unit file or drop-in says of who a unit runs as and what it starts.
 
+use super::programs::{self, Named};
 use super::unit_syntax::{UnitText, words};
 
-/// The settings of one file that matter here, in its order. What commands it runs is not kept:
-/// they may hold secrets.
+/// The settings of one file that matter here, in its order. Of the commands it runs only the
+/// programs are kept: the rest may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnitFile {
     settings: Vec<Setting>,
+    uses: Vec<Use>,
     /// Nothing stands in it at all: such a unit is masked.
     pub is_empty: bool,
 }
@@ -16,6 +18,24 @@ struct Setting {
     line: u32,
     key: Key,
     value: Vec<u8>,
+}
+
+/// Files that a line has the unit use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Use {
+    line: u32,
+    key: Vec<u8>,
+    /// Nothing where the line takes back those before it.
+    what: Option<Uses>,
+}
+
+/// Files that a unit uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uses {
+    /// It runs these, with root's rights whatever `User=` says where the flag is set.
+    Programs(Vec<Named>, bool),
+    /// It takes variables of its environment from this file.
+    Environment(Vec<u8>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +61,17 @@ pub struct InForce {
     pub value: Vec<u8>,
 }
 
+/// Files that a unit uses, and where that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InUse {
+    /// Which of the files of the unit, by its place among them.
+    pub file: usize,
+    /// The line, from 1.
+    pub line: u32,
+    /// Which files, and what for.
+    pub what: Uses,
+}
+
 /// What the files of a unit say together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -57,6 +88,8 @@ pub struct Settings {
     pub triggers: Option<Vec<u8>>,
     /// `Accept=yes`: a socket that starts an instance for each connection.
     pub accepts: bool,
+    /// Files it uses.
+    pub uses: Vec<InUse>,
 }
 
 impl UnitFile {
@@ -71,9 +104,22 @@ impl UnitFile {
                 value: a.value.into_owned(),
             })
         };
-        let settings = text.assignments().into_iter().filter_map(setting);
+        let (mut settings, mut uses) = (Vec::new(), Vec::new());
+        for assignment in text.assignments() {
+            if let Some(what) = what_it_uses(assignment.section, &assignment.key, &assignment.value)
+            {
+                uses.push(Use {
+                    line: assignment.line,
+                    key: assignment.key.to_vec(),
+                    what,
+                });
+            } else {
+                settings.extend(setting(assignment));
+            }
+        }
         Self {
-            settings: settings.collect(),
+            settings,
+            uses,
             is_empty,
         }
     }
@@ -84,7 +130,18 @@ impl Settings {
     /// assignment counts, an empty one takes back those before it, dependencies add up.
     pub fn of<'f>(files: impl Iterator<Item = &'f UnitFile>) -> Self {
         let mut all = Self::default();
+        let mut uses: Vec<(&[u8], InUse)> = Vec::new();
         for (place, file) in files.enumerate() {
+            for one in &file.uses {
+                match &one.what {
+                    Some(what) => {
+                        let what = what.clone();
+                        let (file, line) = (place, one.line);
+                        uses.push((&one.key, InUse { file, line, what }));
+                    }
+                    None => uses.retain(|(key, _)| *key != one.key),
+                }
+            }
             for setting in &file.settings {
                 let in_force = || InForce {
                     file: place,
@@ -104,8 +161,35 @@ impl Settings {
                 }
             }
         }
+        all.uses = uses.into_iter().map(|(_, one)| one).collect();
         all
     }
+}
+
+/// What a line has the unit use; inside, nothing where it takes back those before it.
+fn what_it_uses(section: &[u8], key: &[u8], value: &[u8]) -> Option<Option<Uses>> {
+    if !matches!(section, b"Service" | b"Socket") {
+        return None;
+    }
+    if key == b"EnvironmentFile" {
+        let path = value.strip_prefix(b"-").unwrap_or(value);
+        return Some((!path.is_empty()).then(|| Uses::Environment(path.to_vec())));
+    }
+    let is_command = [
+        &b"ExecStart"[..],
+        b"ExecStartPre",
+        b"ExecStartPost",
+        b"ExecCondition",
+        b"ExecReload",
+        b"ExecStop",
+        b"ExecStopPre",
+        b"ExecStopPost",
+    ]
+    .contains(&key);
+    is_command.then(|| {
+        let (named, as_root) = programs::of_unit(value);
+        (!value.is_empty()).then_some(Uses::Programs(named, as_root))
+    })
 }
 
 fn key(section: &[u8], key: &[u8]) -> Option<Key> {
@@ -158,6 +242,32 @@ mod tests {
         );
         assert!(!format!("{files:?}").contains("115, 101, 99, 114")); // "secr"
         assert!(UnitFile::parse(Vec::new()).is_empty);
+    }
+
+    #[test]
+    fn what_it_runs() {
+        let file = |text: &str| UnitFile::parse(text.into());
+        let files = [
+            file(
+                "[Service]\nExecStart=/opt/a --token=x\nExecStop=/opt/b\nEnvironmentFile=-/etc/e\n",
+            ),
+            file("[Service]\nExecStart=\nExecStart=+/opt/c\n[Unit]\nExecStart=/opt/d\n"),
+        ];
+        let path = |text: &str| vec![Named::Path(text.into())];
+        let settings = Settings::of(files.iter());
+        let uses: Vec<_> = settings
+            .uses
+            .into_iter()
+            .map(|u| (u.file, u.line, u.what))
+            .collect();
+        assert_eq!(
+            uses,
+            [
+                (0, 3, Uses::Programs(path("/opt/b"), false)),
+                (0, 4, Uses::Environment(b"/etc/e".to_vec())),
+                (1, 3, Uses::Programs(path("/opt/c"), true)),
+            ]
+        );
     }
 
     #[test]

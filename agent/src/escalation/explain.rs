@@ -6,7 +6,11 @@ use std::collections::{BTreeSet, BinaryHeap};
 use rescind_protocol::name::AccountName;
 use rescind_protocol::path::Source;
 
+use super::ground::Paths;
+use super::logins::{self, HeldKey, Vouched};
 use super::of_rights;
+use super::runs::{self, Run};
+use super::setid::{self, SetId};
 use super::steps::{Means, Step, Sure};
 use crate::host::account::{Account, GroupRef};
 use crate::host::accounts::Accounts;
@@ -33,6 +37,16 @@ pub struct Ways<'a> {
     pub groups: &'a GroupFacts,
     /// su.
     pub su: &'a SuFacts,
+    /// What root and others run or read.
+    pub runs: &'a [Run],
+    /// Private keys that lie on the host and log in to it.
+    pub keys: &'a [HeldKey],
+    /// Those for whom the host or Kerberos vouches.
+    pub vouched: &'a [Vouched],
+    /// Programs that act as their owner.
+    pub setids: &'a [SetId],
+    /// What paths lead to.
+    pub paths: &'a dyn Paths,
     /// Days since 1970-01-01: nobody becomes an expired account.
     pub today: i64,
 }
@@ -119,7 +133,7 @@ pub fn explain(account: &Account, ways: &Ways<'_>) -> Explanation {
         }
     }
     let names = entered.into_iter().map(|(name, _)| name);
-    let steps = tree(&nodes, &leads, 0);
+    let steps = tree(&nodes, &leads, 0, &[]);
     Explanation {
         account: account.name.clone(),
         is_root: account.uid == 0,
@@ -166,20 +180,29 @@ fn after(from: &Account, step: &Step, ways: &Ways<'_>) -> Option<Account> {
     Some(inside)
 }
 
-/// The steps from a node that lead to root, the surest first.
-fn tree(nodes: &[Node], leads: &[(usize, Step)], at: usize) -> Vec<Leading> {
+/// The steps from a node that lead to root, the surest first. What one could do before already is
+/// not told again: `before` are the steps to root on the way to it.
+fn tree(nodes: &[Node], leads: &[(usize, Step)], at: usize, before: &[&Step]) -> Vec<Leading> {
     let direct = leads.iter().filter(|(from, _)| *from == at);
+    let direct = direct.map(|(_, step)| step);
+    let is_new = |step: &&Step| {
+        let mut before = before.iter();
+        !before.any(|other| other.reason == step.reason && other.source == step.source)
+    };
+    let direct: Vec<&Step> = direct.filter(is_new).collect();
     let mut all: Vec<Leading> = direct
-        .map(|(_, step)| Leading {
-            step: step.clone(),
+        .iter()
+        .map(|step| Leading {
+            step: (*step).clone(),
             then: Vec::new(),
         })
         .collect();
+    let before = [before, &direct].concat();
     for (index, node) in nodes.iter().enumerate() {
         if let Some((from, step)) = &node.by
             && *from == at
         {
-            let then = tree(nodes, leads, index);
+            let then = tree(nodes, leads, index, &before);
             if !then.is_empty() {
                 all.push(Leading {
                     step: step.clone(),
@@ -225,5 +248,9 @@ fn steps_from(account: &Account, ways: &Ways<'_>, root: &[Account]) -> (Vec<Step
     }
     let (by_rights, cut) = of_rights::steps(account, ways, root);
     steps.extend(by_rights);
+    runs::steps(account, ways.runs, &mut steps);
+    logins::by_keys(account, ways.keys, &mut steps);
+    logins::by_word(account, ways.vouched, &mut steps);
+    setid::steps(account, ways.setids, &mut steps);
     (steps, cut)
 }

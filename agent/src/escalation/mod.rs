@@ -6,8 +6,18 @@
 
 /// From an account to root, step by step.
 pub mod explain;
+/// Who decides what a path leads to.
+pub mod ground;
+/// Logins from the host to itself.
+pub mod logins;
 /// Steps by what rules let an account do.
 mod of_rights;
+/// What root reads or runs on every host.
+pub mod read_by_root;
+/// What root and others run or read.
+pub mod runs;
+/// Programs that act as their owner.
+pub mod setid;
 /// What a step is.
 pub mod steps;
 /// Explanations for programs and for people.

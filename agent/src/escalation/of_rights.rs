@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use rescind_protocol::path::{Mechanism, PathState, Source};
 
 use super::explain::Ways;
+use super::ground::{FILE, Wants, grip};
 use super::steps::{Means, Step, Sure};
 use crate::host::account::{Account, PasswordState};
 use crate::pam::Service;
 use crate::paths::pam_gate;
 use crate::paths::rights::{Gate, judge};
-use crate::paths::verdict::Checks;
+use crate::paths::verdict::{Checks, Verdict};
 use crate::rights::su::May;
 use crate::rights::sudo::SudoFacts;
 use crate::rights::{Asks, Reach, Right, Whom, doas, groups};
@@ -64,9 +65,9 @@ fn add_sudo(account: &Account, ways: &Ways<'_>, root: &[Account], steps: &mut Ve
             steps.extend(step(account, &right, gate, ways, root.first()));
         }
     }
-    // Groups that it may enter.
+    // Groups that it may enter, and programs that are what it makes them.
     for right in sudo.rights(account, ways.accounts) {
-        if matches!(right.whom, Whom::Group(_)) {
+        if matches!(right.whom, Whom::Group(_)) || right.reach == Reach::Something {
             steps.extend(step(account, &right, gate, ways, root.first()));
         }
     }
@@ -84,7 +85,7 @@ fn step(
     let by_itself = match right.reach {
         Reach::Everything => Sure::Yes,
         Reach::Leads => Sure::Likely,
-        Reach::Something => return None,
+        Reach::Something => return by_program(account, right, verdict, ways, superuser),
     };
     let sure = match (verdict.state, right.asks) {
         (PathState::Closed, _) => return None,
@@ -121,6 +122,44 @@ fn step(
         reason,
         source: Some(right.source()),
         sure,
+    })
+}
+
+/// A program that a right names, and that the account can put its own in the place of.
+fn by_program(
+    account: &Account,
+    right: &Right,
+    verdict: Verdict,
+    ways: &Ways<'_>,
+    superuser: Option<&Account>,
+) -> Option<Step> {
+    if verdict.state == PathState::Closed {
+        return None;
+    }
+    let to = match &right.whom {
+        Whom::Account(name) => by_name_or_uid(name, ways)?.name,
+        Whom::Root | Whom::Anybody | Whom::Listed => superuser?.name.clone(),
+        Whom::Group(_) => return None,
+    };
+    let (program, grip) = right.programs.iter().find_map(|program| {
+        let way = ways.paths.way(program)?;
+        let wants = Wants {
+            executable: true,
+            ..FILE
+        };
+        Some((program, grip(account, &way, wants)?))
+    })?;
+    Some(Step {
+        to,
+        enters: None,
+        means: Means::Writes,
+        reason: format!("{}; {}", verdict.reason, grip.in_words(program)),
+        source: Some(right.source()),
+        sure: match (verdict.state, right.asks) {
+            (PathState::Open, Asks::Nothing | Asks::OwnPassword) => Sure::Yes,
+            (PathState::Open, _) => Sure::WithPassword,
+            _ => Sure::Unknown,
+        },
     })
 }
 

@@ -37,6 +37,18 @@ pub enum Means {
     GroupPassword,
     /// su(1).
     Su,
+    /// Changing what another runs or reads.
+    Writes,
+    /// A private key that lies on the host.
+    SshKey,
+    /// A key file that can be changed.
+    KeyFile,
+    /// A host that is trusted, and this is it.
+    HostBased,
+    /// Kerberos.
+    Kerberos,
+    /// A program that acts as its owner, or has capabilities.
+    Setuid,
 }
 
 impl Means {
@@ -50,6 +62,12 @@ impl Means {
             Self::Group => "group",
             Self::GroupPassword => "group_password",
             Self::Su => "su",
+            Self::Writes => "writes",
+            Self::SshKey => "ssh_key",
+            Self::KeyFile => "key_file",
+            Self::HostBased => "host_based",
+            Self::Kerberos => "kerberos",
+            Self::Setuid => "setuid",
         }
     }
 }

@@ -11,7 +11,7 @@ use super::message::{
     Answer, LOOKS_PER_MESSAGE_MAX, Look, REQUEST_BYTES_MAX, Reply, Request, Seen, Sending, Why,
 };
 use super::walk::{Trust, Walk};
-use super::{list, read, replace};
+use super::{list, read, replace, trace};
 use crate::sys::ids::{self, Ids};
 use crate::sys::process::{self, Limits};
 
@@ -78,6 +78,15 @@ pub(super) fn serve(socket: &UnixStream, root: BorrowedFd<'_>, becomes: Becomes)
                 }),
                 Answer::Replaced,
             ))?,
+            Request::Trace(many) if many.len() > LOOKS_PER_MESSAGE_MAX => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            Request::Trace(many) => {
+                for one in &many {
+                    out.put(&reply(trace::trace(root, one), Answer::Traced))?;
+                    out.send()?;
+                }
+            }
         }
         out.send()?;
         erase(&mut message);

@@ -32,6 +32,9 @@ pub enum Ask<'a> {
     /// Replace a file.
     #[n(1)]
     Replace(#[n(0)] &'a Replace),
+    /// Look at what decides about paths; one answer for each, in order.
+    #[n(2)]
+    Trace(#[n(0)] &'a [Trace]),
 }
 
 /// [`Ask`], as the child hears it.
@@ -43,6 +46,9 @@ pub enum Request {
     /// Replace a file.
     #[n(1)]
     Replace(#[n(0)] Replace),
+    /// Look at what decides about paths.
+    #[n(2)]
+    Trace(#[n(0)] Vec<Trace>),
 }
 
 /// When answers are sent.
@@ -155,6 +161,14 @@ pub struct List {
     pub max_entries: u32,
 }
 
+/// Look, as root, at what the path leads to, and at all that decides about it: nothing is read.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Trace {
+    /// Absolute, as the host names it.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub path: Vec<u8>,
+}
+
 /// What the child has done.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Answer {
@@ -164,6 +178,9 @@ pub enum Answer {
     /// To [`Replace`]: the new file.
     #[n(1)]
     Replaced(#[n(0)] FileFacts),
+    /// To each [`Trace`].
+    #[n(2)]
+    Traced(#[n(0)] Looked),
 }
 
 /// What was seen of a [`Look`].
@@ -324,6 +341,71 @@ pub struct Entry {
     /// What stat(2) says of it, as far as that is known without asking a server.
     #[n(2)]
     pub facts: FileFacts,
+}
+
+/// What a path leads to, and all that decides about it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Looked {
+    /// The directories and links on the way and, where there is one, what is at its end, in the
+    /// order in which they are come by. The first is `/`.
+    #[n(0)]
+    pub parts: Vec<Part>,
+    /// Which of the parts is the end; `None` where there is nothing.
+    #[n(1)]
+    pub end: Option<u32>,
+    /// The directory in which the end is or, with that name, would be.
+    #[n(2)]
+    pub directory: u32,
+    /// That name.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub name: Vec<u8>,
+}
+
+/// A directory or link on a way, or its end.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Part {
+    /// Its name.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub name: Vec<u8>,
+    /// Which of the parts is the directory that holds it; `None` for `/`.
+    #[n(1)]
+    pub within: Option<u32>,
+    /// What it is.
+    #[n(2)]
+    pub kind: FileKind,
+    /// Owner.
+    #[n(3)]
+    pub uid: u32,
+    /// Group.
+    #[n(4)]
+    pub gid: u32,
+    /// Permission bits (07777).
+    #[n(5)]
+    pub mode: u32,
+    /// `system.posix_acl_access`, where the mode leaves room for one (acl(5)); empty without.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub acl: Vec<u8>,
+}
+
+impl Looked {
+    /// The path of a part.
+    pub fn path(&self, part: u32) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = Some(part);
+        // Each is within one that came before it.
+        while let Some(part) = at.and_then(|at| self.parts.get(at as usize)) {
+            if part.within.is_some() {
+                names.push(part.name.as_slice());
+            }
+            at = part.within;
+        }
+        match names.is_empty() {
+            true => b"/".to_vec(),
+            false => names.iter().rev().fold(Vec::new(), |path, name| {
+                [path.as_slice(), b"/", name].concat()
+            }),
+        }
+    }
 }
 
 /// One message of the child.

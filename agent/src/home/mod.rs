@@ -20,15 +20,20 @@ mod list;
 mod read;
 /// A file replaced by a new one in one step.
 mod replace;
+/// All that decides what a path leads to.
+mod trace;
 /// The way to a file, from the root, component by component.
 mod walk;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use message::Why;
 pub use message::{Answer, Ask, Reply, Request, Sending};
 pub use message::{Content, DirFacts, Entry, FileBytes, FileFacts, FileKind, Ids, Listing};
-pub use message::{LinkTrouble, List, Look, NotOwners, Read, Replace, Seen, Step, Why};
+pub use message::{
+    LinkTrouble, List, Look, Looked, NotOwners, Part, Read, Replace, Seen, Step, Trace,
+};
 pub use parent::{HomeChild, HomeError, PATIENCE, READ_BYTES_MAX};
 
 /// The hidden argument that makes this program the child of a [`HomeChild`].

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::CHILD_ARGUMENT;
 use super::message::{
     ANSWER_EXTRA_BYTES_MAX, Answer, Ask, Content, FileFacts, LOOKS_PER_MESSAGE_MAX, List, Listing,
-    Look, Read, Replace, Reply, Seen, Sending, Why,
+    Look, Looked, Read, Replace, Reply, Seen, Sending, Trace, Why,
 };
 use crate::sys::process::{self, Until};
 
@@ -226,9 +226,46 @@ impl HomeChild {
         answer
             .and_then(|answer| match answer {
                 Answer::Replaced(facts) => Ok(facts),
-                Answer::Seen(_) => Err(self.not_understood()),
+                Answer::Seen(_) | Answer::Traced(_) => Err(self.not_understood()),
             })
             .map_err(|why| error(&replace.path, why))
+    }
+
+    /// Looks at what decides about paths as root, and hands over each result with its place in `traces`. After so many
+    /// that do not answer the rest is not asked for.
+    pub fn trace_many(
+        &mut self,
+        traces: &[Trace],
+        patience: Duration,
+        hangs_max: usize,
+        mut each: impl FnMut(usize, Result<Looked, HomeError>),
+    ) {
+        let (mut next, mut hangs) = (0, 0);
+        while next < traces.len() {
+            let batch = &traces[next..traces.len().min(next + LOOKS_PER_MESSAGE_MAX)];
+            let asked = match hangs < hangs_max {
+                true => self.ask(Ask::Trace(batch), patience),
+                false => Err(Why::Hung),
+            };
+            if let Err(why) = asked {
+                each(next, Err(error(&traces[next].path, why)));
+                next += 1;
+                continue;
+            }
+            for trace in batch {
+                let result = match self.answer(0, patience) {
+                    Ok(Answer::Traced(looked)) => Ok(looked),
+                    Ok(_) => Err(self.not_understood()),
+                    Err(why) => Err(why),
+                };
+                hangs += usize::from(result == Err(Why::Hung));
+                each(next, result.map_err(|why| error(&trace.path, why)));
+                next += 1;
+                if self.running.is_none() {
+                    break;
+                }
+            }
+        }
     }
 
     /// Lets the child go if nothing was asked of it for `idle`.

@@ -14,6 +14,8 @@ pub mod listing;
 /// A field that holds a password hash: what it says, locking it, and undoing just that.
 pub mod password;
 
+/// Capabilities of programs.
+pub mod capabilities;
 /// The field with the day on which an account expires: setting it, and undoing just that.
 pub mod expiry;
 /// group(5).
@@ -36,6 +38,8 @@ pub mod shadow;
 pub mod account;
 /// All accounts of a host, from its files together.
 pub mod accounts;
+/// Who may do what with a file.
+pub mod acl;
 
 /// The second of them, a hard link beside each file.
 mod link_lock;

@@ -10,10 +10,11 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use super::capabilities::that_make_root;
 use super::not_read::{NotRead, Notes};
 use super::walk::{self, Located};
 use crate::sys::fs::{self, FileKind, FileStat};
-use crate::sys::{Errno, errno, ids};
+use crate::sys::{Errno, errno, ids, xattr};
 
 /// The root directory of one host.
 #[derive(Debug)]
@@ -340,6 +341,17 @@ impl HostRoot {
             Err(ReadError::Missing { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The capabilities of a program that make root of who runs it; none where it has none.
+    pub fn capabilities(&self, path: &Path) -> Result<Vec<&'static str>, ReadError> {
+        let found = self.locate(path)?;
+        let file = fs::open_read(&found.dir, &found.name).map_err(|e| failed(path, e))?;
+        let value = xattr::get(&file, c"security.capability").map_err(|e| failed(path, e))?;
+        Ok(value
+            .as_deref()
+            .and_then(that_make_root)
+            .unwrap_or_default())
     }
 
     /// The names in a directory, sorted by their bytes, if there are at most `max_entries`.

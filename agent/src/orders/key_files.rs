@@ -319,6 +319,11 @@ impl UserFiles<'_> {
 
 /// What else of users' files a reading looks at, each once.
 impl UserFiles<'_> {
+    /// The child that reads them.
+    pub fn homes(&mut self) -> &mut HomeChild {
+        self.homes
+    }
+
     /// A file as the account would read it, not kept.
     pub fn once(
         &mut self,

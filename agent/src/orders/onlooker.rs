@@ -94,7 +94,7 @@ impl Host {
         let mut reading = self.read()?;
         let account = reading.accounts.by_name(name);
         let account = account.ok_or_else(|| EngineError::NoAccount(name.clone()))?;
-        Ok(becoming::explain(&mut reading, &account).to_json())
+        Ok(becoming::explain(&mut reading, &account)?.to_json())
     }
 }
 

@@ -127,6 +127,11 @@ impl<'h> Reading<'h> {
         self.logins = Some(logins);
     }
 
+    /// The files of its users.
+    pub fn files(&mut self) -> &mut UserFiles<'h> {
+        &mut self.files
+    }
+
     /// The policy of its sudo.
     pub fn sudo(&mut self, now: i64) -> Result<SudoFacts, HostError> {
         let known = &mut self.remembered.acting.sudo;
@@ -413,6 +418,18 @@ impl<'h> Reading<'h> {
 
     /// What the evaluator says, of one client or of every one there could be.
     pub fn ways_in(&mut self, account: &Account, client: Option<Client<'_>>) -> Vec<AccessPath> {
+        self.with_facts(account, client, |facts, files| {
+            paths::evaluate(account, facts, files)
+        })
+    }
+
+    /// Asks the evaluator something about an account.
+    pub fn with_facts<T>(
+        &mut self,
+        account: &Account,
+        client: Option<Client<'_>>,
+        ask: impl FnOnce(&Facts<'_>, &mut UserFiles<'h>) -> T,
+    ) -> T {
         let (connection, certificate) = match client {
             Some(client) => (Some(client.connection), client.certificate),
             None => (None, None),
@@ -428,7 +445,7 @@ impl<'h> Reading<'h> {
             connection,
             certificate,
         };
-        paths::evaluate(account, &facts, &mut self.files)
+        ask(&facts, &mut self.files)
     }
 
     fn shell(&mut self, account: &Account) -> Shell {

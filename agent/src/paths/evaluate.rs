@@ -7,7 +7,9 @@ use super::facts::{Facts, KeyFiles, Sshd};
 use super::key_files::{group_names, subject};
 use super::revocations::Revocations;
 use super::verdict::{Checks, Verdict};
-use super::{chroot, console, ssh_certificates, ssh_gate, ssh_keys, ssh_others};
+use super::{
+    chroot, console, ssh_certificates, ssh_gate, ssh_hostbased, ssh_kerberos, ssh_keys, ssh_others,
+};
 use crate::host::account::Account;
 use crate::sshd::effective::{Effective, Origin};
 use crate::sshd::include::ConfigError;
@@ -26,6 +28,8 @@ pub fn evaluate(account: &Account, facts: &Facts<'_>, files: &mut dyn KeyFiles) 
                 ssh_keys::add(&view, files, &mut paths);
                 ssh_certificates::add(&view, files, &mut paths);
                 ssh_others::add(&view, &mut paths);
+                ssh_hostbased::add(&view, files, &mut paths);
+                ssh_kerberos::add(&view, files, &mut paths);
             }
             Err(unknown) => {
                 for mechanism in [
@@ -54,6 +58,26 @@ pub fn evaluate(account: &Account, facts: &Facts<'_>, files: &mut dyn KeyFiles) 
     }
     paths.push(console::path(account, facts));
     paths
+}
+
+/// The users of other hosts, or of this one, that sshd lets in as an account by their host's word.
+pub fn trusted_hosts(
+    account: &Account,
+    facts: &Facts<'_>,
+    files: &mut dyn KeyFiles,
+) -> Vec<ssh_hostbased::Trusted> {
+    let mut all = Vec::new();
+    for sshd in facts.sshds {
+        if let Ok(view) = view(account, facts, sshd, files)
+            && view
+                .worlds
+                .iter()
+                .any(|world| world.settings.hostbased_authentication.value)
+        {
+            all.extend(ssh_hostbased::trusted(&view, files).0);
+        }
+    }
+    all
 }
 
 /// One sshd as an account meets it.

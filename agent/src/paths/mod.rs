@@ -38,11 +38,15 @@ pub mod shared_uid;
 pub mod ssh_certificates;
 /// What stands before every ssh login: lists of users and groups, shell, expiry.
 pub mod ssh_gate;
+/// Hosts whose word is taken for their users.
+pub mod ssh_hostbased;
+/// Kerberos principals.
+pub mod ssh_kerberos;
 /// What the options before a key allow.
 pub mod ssh_key_options;
 /// Keys in key files.
 pub mod ssh_keys;
-/// Passwords over ssh, and what else sshd offers without a key.
+/// Passwords over ssh, and keys that a program hands to sshd.
 pub mod ssh_others;
 /// What PAM says to sshd.
 pub mod ssh_pam;

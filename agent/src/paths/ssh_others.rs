@@ -1,4 +1,4 @@
-//! Passwords over ssh, and what else sshd offers without a key in a file.
+//! Passwords over ssh, and keys that a program hands to sshd.
 
 use rescind_protocol::path::{AccessPath, Mechanism};
 
@@ -10,27 +10,13 @@ use super::ssh_keys::check_public_key_login;
 use super::ssh_pam;
 use super::verdict::{Checks, merge};
 use crate::host::account::PasswordState;
-use crate::sshd::effective::{Effective, Origin};
+use crate::sshd::effective::Effective;
 use crate::sshd::printable::printable;
 
-/// Adds paths for passwords, and for commands, hosts and Kerberos where they are set up.
+/// Adds paths for passwords, and for a command where one is set up.
 pub fn add(view: &View<'_>, paths: &mut Vec<AccessPath>) {
     add_password(view, paths);
     add_keys_command(view, paths);
-    let hostbased = |settings: &Effective| {
-        settings
-            .hostbased_authentication
-            .value
-            .then(|| settings.hostbased_authentication.origin.clone())
-    };
-    add_trust(view, Mechanism::SshHostbased, "hostbased", hostbased, paths);
-    let gssapi = |settings: &Effective| {
-        settings
-            .gssapi_authentication
-            .value
-            .then(|| settings.gssapi_authentication.origin.clone())
-    };
-    add_trust(view, Mechanism::SshGssapi, "gssapi-with-mic", gssapi, paths);
 }
 
 fn add_password(view: &View<'_>, paths: &mut Vec<AccessPath>) {
@@ -169,39 +155,4 @@ fn add_keys_command(view: &View<'_>, paths: &mut Vec<AccessPath>) {
         view.source_of(&origin),
         None,
     ));
-}
-
-fn add_trust(
-    view: &View<'_>,
-    mechanism: Mechanism,
-    method: &str,
-    enabled: impl Fn(&Effective) -> Option<Origin>,
-    paths: &mut Vec<AccessPath>,
-) {
-    let Some(origin) = view
-        .worlds
-        .iter()
-        .find_map(|situation| enabled(&situation.settings))
-    else {
-        return;
-    };
-    let verdicts = view.worlds.iter().map(|situation| {
-        let mut checks = situation.gate.clone();
-        if enabled(&situation.settings).is_none() {
-            checks.closed(format!("{method} is not enabled"));
-        }
-        methods::check(
-            &situation.settings,
-            method,
-            |other| usable(view, situation, other),
-            &mut checks,
-        );
-        ssh_gate::check_root(view.account, &situation.settings, Means::Trust, &mut checks);
-        checks.unknown(format!(
-            "{method} is enabled; whom it lets in is not read yet"
-        ));
-        (&situation.world, checks.verdict(""))
-    });
-    let verdict = merge(verdicts.collect());
-    paths.push(view.path(mechanism, verdict, view.source_of(&origin), None));
 }

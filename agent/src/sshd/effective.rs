@@ -78,6 +78,28 @@ pub type Text = Sourced<Option<Vec<u8>>>;
 /// Words, each with its own source.
 pub type List = Vec<Sourced<Vec<u8>>>;
 
+/// `IgnoreRhosts`: which of an account's own files name no hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoreRhosts {
+    /// All of them.
+    Yes,
+    /// None.
+    No,
+    /// `.rhosts`; but `.shosts` does.
+    ShostsOnly,
+}
+
+impl IgnoreRhosts {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::ShostsOnly => "shosts-only",
+        }
+    }
+}
+
 /// The settings that decide who gets in, for one account in one world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
@@ -103,6 +125,8 @@ pub struct Effective {
     pub challenge_response_authentication: Sourced<bool>,
     pub permit_empty_passwords: Sourced<bool>,
     pub hostbased_authentication: Sourced<bool>,
+    pub ignore_rhosts: Sourced<IgnoreRhosts>,
+    pub ignore_user_known_hosts: Sourced<bool>,
     pub gssapi_authentication: Sourced<bool>,
     pub allow_users: List,
     pub deny_users: List,
@@ -334,6 +358,14 @@ impl Config {
             challenge_response_authentication: flag(K::ChallengeResponseAuthentication, true),
             permit_empty_passwords: flag(K::PermitEmptyPasswords, false),
             hostbased_authentication: flag(K::HostbasedAuthentication, false),
+            ignore_rhosts: match first(K::IgnoreRhosts) {
+                Some(set) => set.map(ignore_rhosts),
+                None => Sourced {
+                    value: IgnoreRhosts::Yes,
+                    origin: Origin::Default,
+                },
+            },
+            ignore_user_known_hosts: flag(K::IgnoreUserKnownHosts, false),
             gssapi_authentication: flag(K::GssapiAuthentication, false),
             allow_users: list(K::AllowUsers),
             deny_users: list(K::DenyUsers),
@@ -416,6 +448,14 @@ fn turn_on_keyboard_interactive(options: &mut Options) {
     };
     if on.value.eq_ignore_ascii_case(b"yes") {
         options.insert(Keyword::KbdInteractiveAuthentication, vec![on]);
+    }
+}
+
+fn ignore_rhosts(word: &[u8]) -> IgnoreRhosts {
+    match word.to_ascii_lowercase().as_slice() {
+        b"no" => IgnoreRhosts::No,
+        b"shosts-only" => IgnoreRhosts::ShostsOnly,
+        _ => IgnoreRhosts::Yes,
     }
 }
 

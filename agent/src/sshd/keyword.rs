@@ -26,6 +26,7 @@ pub enum Keyword {
     PermitEmptyPasswords,
     HostbasedAuthentication,
     IgnoreRhosts,
+    IgnoreUserKnownHosts,
     GssapiAuthentication,
     KerberosAuthentication,
     StrictModes,
@@ -117,6 +118,7 @@ impl Keyword {
             "permitemptypasswords" => (K::PermitEmptyPasswords, Anywhere),
             "hostbasedauthentication" => (K::HostbasedAuthentication, Anywhere),
             "ignorerhosts" => (K::IgnoreRhosts, Anywhere),
+            "ignoreuserknownhosts" => (K::IgnoreUserKnownHosts, Global),
             "gssapiauthentication" => (K::GssapiAuthentication, Anywhere),
             "kerberosauthentication" => (K::KerberosAuthentication, Anywhere),
             "strictmodes" => (K::StrictModes, Global),
@@ -170,6 +172,7 @@ impl Keyword {
             | K::ChallengeResponseAuthentication
             | K::PermitEmptyPasswords
             | K::HostbasedAuthentication
+            | K::IgnoreUserKnownHosts
             | K::GssapiAuthentication
             | K::StrictModes
             | K::PermitUserRc
@@ -249,7 +252,7 @@ const OTHER_ANYWHERE: [&str; 35] = [
     "x11uselocalhost",
 ];
 
-const OTHER_GLOBAL: [&str; 58] = [
+const OTHER_GLOBAL: [&str; 57] = [
     "addressfamily",
     "afstokenpassing",
     "checkmail",
@@ -269,7 +272,6 @@ const OTHER_GLOBAL: [&str; 58] = [
     "hostkey",
     "hostkeyagent",
     "hostkeyalgorithms",
-    "ignoreuserknownhosts",
     "keepalive",
     "kerberosgetafstoken",
     "kerberosorlocalpasswd",

@@ -17,6 +17,8 @@ pub mod effective;
 mod glob;
 /// A configuration with everything it includes, lexed and checked.
 pub mod include;
+/// `.k5login` and `.k5users`.
+pub mod k5login;
 /// A public key blob: its type and its one true fingerprint.
 pub mod key_blob;
 /// One line of an authorized_keys file.
@@ -25,6 +27,8 @@ pub mod key_line;
 pub mod key_options;
 /// The keywords of sshd_config(5).
 pub mod keyword;
+/// Keys of hosts that are known.
+pub mod known_hosts;
 /// Key revocation lists.
 pub mod krl;
 /// The words of a configuration line.
@@ -41,6 +45,8 @@ mod reading;
 pub mod release;
 /// The file that `RevokedKeys` names.
 pub mod revoked_keys;
+/// `.rhosts`, `.shosts`, `hosts.equiv`, `shosts.equiv`.
+pub mod rhosts;
 /// The words of one setting.
 mod setting;
 /// `%h`, `%u`, `%U` in file names.

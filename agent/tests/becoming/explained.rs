@@ -12,10 +12,10 @@ const SU: [(&str, &str); 2] = [
     ("usr/bin/su!", "libpam.so.0"),
 ];
 
-const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n\
-    bob:x:1001:1001::/home/bob:/bin/sh\nsvc-db:x:900:900::/srv/db:/bin/sh\n\
-    deploy:x:901:901::/srv/deploy:/bin/sh\n";
-const GROUP: &str = "root:x:0:\nalice:x:1000:\nbob:x:1001:\nsvc-db:x:900:\ndeploy:x:901:\n\
+const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nalice:x:61000:61000::/home/alice:/bin/sh\n\
+    bob:x:61001:61001::/home/bob:/bin/sh\nsvc-db:x:60900:60900::/srv/db:/bin/sh\n\
+    deploy:x:60901:60901::/srv/deploy:/bin/sh\n";
+const GROUP: &str = "root:x:0:\nalice:x:61000:\nbob:x:61001:\nsvc-db:x:60900:\ndeploy:x:60901:\n\
     docker:x:998:\nops:x:997:deploy\nshadow:x:42:\nwheel:x:10:\n";
 const SHADOW: &str = "root:!:19000::::::\nalice:!:19000::::::\nbob:!:19000::::::\n\
     svc-db:!:19000::::::\ndeploy:!:19000::::::\n";
@@ -30,7 +30,7 @@ fn chains_of_sudo() {
         // It has no password that could be asked.
         ("%ops ALL=(ALL:ALL) ALL\n", &[]),
         (
-            "#901 ALL=(root) NOPASSWD: /usr/bin/vim\n",
+            "#60901 ALL=(root) NOPASSWD: /usr/bin/vim\n",
             &[
                 "may run /usr/bin/vim (a program that writes any file) as root, without a password [likely] /etc/sudoers:1",
             ],
@@ -51,7 +51,7 @@ fn chains_of_sudo() {
             ],
         ),
         (
-            "deploy ALL=(#900) NOPASSWD: ALL\nsvc-db ALL=(%ops) NOPASSWD: ALL\n\
+            "deploy ALL=(#60900) NOPASSWD: ALL\nsvc-db ALL=(%ops) NOPASSWD: ALL\n\
              bob ALL=(ALL) NOPASSWD: ALL\n",
             &[],
         ),
@@ -80,7 +80,7 @@ fn chains_of_groups_and_uids() {
         files.explain("deploy"),
         [format!("{DOCKER} [yes] /etc/group:6")]
     );
-    let passwd = PASSWD.replace("deploy:x:901:901", "deploy:x:901:42");
+    let passwd = PASSWD.replace("deploy:x:60901:60901", "deploy:x:60901:42");
     let files = Files::with(&[("etc/passwd", &passwd)]);
     assert_eq!(
         files.explain("deploy"),
@@ -88,7 +88,7 @@ fn chains_of_groups_and_uids() {
             "root by group shadow: it reads the password hashes of root and all others [likely] /etc/passwd:5"
         ]
     );
-    let passwd = PASSWD.replace("bob:x:1001:", "bob:x:901:");
+    let passwd = PASSWD.replace("bob:x:61001:", "bob:x:60901:");
     let files = Files::with(&[
         ("etc/passwd", &passwd),
         ("etc/sudoers", "bob ALL=(ALL) NOPASSWD: ALL\n"),
@@ -96,7 +96,7 @@ fn chains_of_groups_and_uids() {
     assert_eq!(
         files.explain("deploy"),
         [
-            "has the uid 901 as bob has it [yes] /etc/passwd:3",
+            "has the uid 60901 as bob has it [yes] /etc/passwd:3",
             "  may run any command as root, without a password [yes] /etc/sudoers:1",
         ]
     );

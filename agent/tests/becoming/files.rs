@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n\
-    bob:x:1001:1001::/home/bob:/bin/sh\nsvc-db:x:900:900::/srv/db:/bin/sh\n\
-    deploy:x:901:901::/srv/deploy:/bin/sh\n";
-const GROUP: &str = "root:x:0:\nalice:x:1000:\nbob:x:1001:\nsvc-db:x:900:\ndeploy:x:901:\n\
+const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nalice:x:61000:61000::/home/alice:/bin/sh\n\
+    bob:x:61001:61001::/home/bob:/bin/sh\nsvc-db:x:60900:60900::/srv/db:/bin/sh\n\
+    deploy:x:60901:60901::/srv/deploy:/bin/sh\n";
+const GROUP: &str = "root:x:0:\nalice:x:61000:\nbob:x:61001:\nsvc-db:x:60900:\ndeploy:x:60901:\n\
     docker:x:998:\nops:x:997:deploy\nshadow:x:42:\nwheel:x:10:\n";
 /// bob has a password.
 const SHADOW: &str = "root:!:19000::::::\nalice:!:19000::::::\nbob:$6$a$b:19000::::::\n\
@@ -27,7 +27,7 @@ pub struct Files(pub PathBuf);
 
 impl Files {
     /// root, alice, bob, svc-db and deploy, and sudo; with these files besides or instead. A path
-    /// that ends in `!` is that of a setuid program.
+    /// that ends in `!` is that of a setuid program, one that ends in `*` that of any other.
     pub fn with(changed: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
@@ -44,6 +44,7 @@ impl Files {
             ("etc/sudoers", ""),
             ("etc/pam.d/sudo", "@include common\n"),
             ("etc/pam.d/common", COMMON),
+            ("bin/sh*", ""),
             ("usr/bin/sudo!", "ELF\x00\x31.9.13p3\0"),
         ];
         for (path, text) in usual.iter().chain(changed) {
@@ -52,10 +53,24 @@ impl Files {
         files
     }
 
+    /// Sets the mode of a file or directory.
+    pub fn mode(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.0.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    pub fn link(&self, path: &str, to: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(to, path).unwrap();
+    }
+
     pub fn write(&self, path: &str, text: &str) {
         let (path, mode) = match path.strip_suffix('!') {
             Some(path) => (path, 0o4755),
-            None => (path, 0o644),
+            None => match path.strip_suffix('*') {
+                Some(path) => (path, 0o755),
+                None => (path, 0o644),
+            },
         };
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -84,6 +99,7 @@ impl Files {
             .map(|path| {
                 let words = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (state, reason) = (words(&path["state"]), words(&path["reason"]));
+                let reason = reason.replace("; this sshd is not running", "");
                 format!("{state}{} {reason}", source(path))
             })
             .collect()
@@ -122,7 +138,7 @@ fn steps(of: &Value, depth: usize, lines: &mut Vec<String>) {
         lines.push(format!(
             "{}{} [{}]{}",
             "  ".repeat(depth),
-            reason.unwrap(),
+            reason.unwrap().replace("; this sshd is not running", ""),
             sure.unwrap(),
             source(step)
         ));

@@ -5,6 +5,8 @@
     reason = "a test that cannot go on stops where it is"
 )]
 
+mod changed;
 mod explained;
 mod files;
 mod sudo_paths;
+mod trusted;

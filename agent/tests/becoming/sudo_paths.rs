@@ -15,7 +15,7 @@ fn rules_by_line_target_and_password() {
         "Cmnd_Alias WEB = /bin/a, /bin/b -x *\n\
          %ops ALL=(ALL:ALL) NOPASSWD: ALL\n\
          deploy ALL=(svc-db) NOPASSWD: WEB, PASSWD: /usr/bin/vim\n\
-         #901 ALL=(ALL, !root) NOPASSWD: /bin/c\n\
+         #60901 ALL=(ALL, !root) NOPASSWD: /bin/c\n\
          deploy ALL=NOPASSWD: sudoedit /etc/motd\n\
          deploy ALL=(nobody-there) NOPASSWD: ALL\n\
          bob ALL=ALL\nroot ALL=(ALL:ALL) ALL\n",

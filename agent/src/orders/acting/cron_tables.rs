@@ -10,6 +10,7 @@ use crate::deferred::anacrontab::Anacrontab;
 use crate::deferred::cron::{self, Kind, TableFacts};
 use crate::deferred::crontab::{Crontab, Format};
 use crate::host::account::Account;
+use crate::host::accounts::Accounts;
 use crate::host::root::{HostRoot, ReadError};
 use crate::paths::cron_jobs::{CronFacts, Owner, Table};
 use crate::paths::pam_gate::Asks;
@@ -89,6 +90,24 @@ impl Tables {
             .filter(|(owner, _)| owner.as_bytes() == name);
         own.filter_map(|(_, path)| table(root, path, Owner::Account(name.to_vec())))
             .collect()
+    }
+}
+
+/// Accounts whose tables are read at once.
+const OWN_MAX: usize = 2_000;
+
+impl Tables {
+    /// The tables of all accounts that have one.
+    pub fn of_all(&self, accounts: &Accounts, root: &HostRoot) -> Vec<(Account, Table)> {
+        let mut all = Vec::new();
+        for (owner, path) in self.own.iter().take(OWN_MAX) {
+            let name = owner.to_str().and_then(|name| name.parse().ok());
+            if let Some(account) = name.and_then(|name| accounts.by_name(&name)) {
+                let owner = Owner::Account(account.name.as_str().as_bytes().to_vec());
+                all.extend(table(root, path, owner).map(|table| (account, table)));
+            }
+        }
+        all
     }
 }
 

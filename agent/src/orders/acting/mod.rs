@@ -28,6 +28,9 @@ use std::path::{Path, PathBuf};
 
 use rescind_protocol::path::{AccessPath, Mechanism};
 
+use crate::deferred::anacrontab::Anacrontab;
+use crate::deferred::cron::Kind;
+use crate::deferred::unit_set::Unit;
 use crate::home::Why;
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
@@ -35,8 +38,10 @@ use crate::host::root::HostRoot;
 use crate::orders::key_files::UserFiles;
 use crate::pam::Service;
 use crate::paths::at_jobs::{self, AtFacts};
+use crate::paths::cron_jobs::Table;
+use crate::paths::pam_gate::Asks;
 use crate::paths::rights::{self as open_rights, Gate};
-use crate::paths::{cron_jobs, units};
+use crate::paths::{cron_jobs, units as unit_paths};
 use crate::rights::doas::{self, DoasFacts};
 use crate::rights::groups;
 use crate::rights::polkit::PolkitFacts;
@@ -65,6 +70,20 @@ pub struct Memory {
     pub sudo: sudo_policy::Known,
 }
 
+/// Tables of jobs, whoever they run as.
+pub struct JobTables<'a> {
+    /// The cron that is installed.
+    pub daemon: Option<Kind>,
+    /// Whom it asks before it runs a job.
+    pub asks: &'a Asks,
+    /// The system's.
+    pub system: &'a [Table],
+    /// Those of accounts.
+    pub own: Vec<(Account, Table)>,
+    /// anacron's.
+    pub anacrontab: Option<&'a Anacrontab>,
+}
+
 /// What could not be read, and why.
 type Gaps = Vec<(PathBuf, String)>;
 
@@ -90,17 +109,7 @@ impl Acting {
         now: i64,
     ) -> Self {
         let pam = pam_files::HostPam::new(root);
-        // What somebody else than root decides is read by nobody but them.
-        let mut read_as = |uid: u32, path: &Path| {
-            let account = accounts.by_uid(uid).into_iter().next();
-            let account = account.ok_or_else(|| format!("{uid} is the uid of no account"))?;
-            let path = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
-            match files.once(&account, path, FILE_BYTES_MAX) {
-                Ok(content) => Ok(Some(content.bytes.to_vec())),
-                Err(error) if matches!(error.why, Why::Missing | Why::NotRegular(_)) => Ok(None),
-                Err(error) => Err(error.to_string()),
-            }
-        };
+        let mut read_as = |uid: u32, path: &Path| read_as(accounts, files, uid, path);
         Self {
             cron: cron_tables::Tables::read(root, &mut memory.daemons, &pam),
             at: at_spool::read(root, &mut memory.daemons, &pam),
@@ -136,13 +145,24 @@ impl Acting {
         cron_jobs::add(account, &self.cron.facts, &own, today, &mut paths);
         let asked_as = accounts.first_of_its_uid(account);
         at_jobs::add(account, &asked_as, &self.at, today, &mut paths);
-        units::add_system(account, &self.units.facts, today, &mut paths);
+        unit_paths::add_system(account, &self.units.facts, today, &mut paths);
         if self.units.has_systemd {
             let own = home_units::read(account, root, &self.units, files);
-            units::add_own(account, &self.units.facts, &own, today, &mut paths);
+            unit_paths::add_own(account, &self.units.facts, &own, today, &mut paths);
         }
         self.add_rights(account, accounts, today, &mut paths);
         paths
+    }
+
+    /// Tables of jobs; those of accounts are read for it.
+    pub fn job_tables(&self, accounts: &Accounts, root: &HostRoot) -> JobTables<'_> {
+        JobTables {
+            daemon: self.cron.facts.daemon,
+            asks: &self.cron.facts.asks,
+            system: &self.cron.facts.tables,
+            own: self.cron.of_all(accounts, root),
+            anacrontab: self.cron.facts.anacrontab.as_ref(),
+        }
     }
 
     /// sudo, or why it could not be read.
@@ -191,6 +211,36 @@ impl Acting {
             open_rights::add(account, mechanism, rights, gate, today, paths);
         }
     }
+}
+
+/// Reads a file with the rights of a uid: what somebody else than root decides is read by nobody but
+/// them.
+fn read_as(
+    accounts: &Accounts,
+    files: &mut UserFiles<'_>,
+    uid: u32,
+    path: &Path,
+) -> Result<Option<Vec<u8>>, String> {
+    let account = accounts.by_uid(uid).into_iter().next();
+    let account = account.ok_or_else(|| format!("{uid} is the uid of no account"))?;
+    let path = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+    match files.once(&account, path, FILE_BYTES_MAX) {
+        Ok(content) => Ok(Some(content.bytes.to_vec())),
+        Err(error) if matches!(error.why, Why::Missing | Why::NotRegular(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// All units of the system that run something, and what could not be read.
+pub fn units(
+    root: &HostRoot,
+    accounts: &Accounts,
+    files: &mut UserFiles<'_>,
+    now: i64,
+) -> (Vec<Unit>, Vec<String>) {
+    let mut read_as = |uid: u32, path: &Path| read_as(accounts, files, uid, path);
+    let (units, gaps) = system_units::all(root, &mut read_as, now);
+    (units, gaps.into_iter().map(|(_, why)| why).collect())
 }
 
 /// What su(1) asks.

@@ -114,9 +114,54 @@ impl Units {
     }
 }
 
+/// All units of the system that run something, whoever they run as, and what could not be read.
+/// Without systemd none.
+pub fn all(root: &HostRoot, read_as: &mut ReadAs<'_>, now: i64) -> (Vec<Unit>, Gaps) {
+    let there = |path: &str| !matches!(root.exists(Path::new(path)), Ok(false));
+    if !PROGRAMS.iter().any(|path| there(path)) {
+        return (Vec::new(), Gaps::new());
+    }
+    let mut names = Names::default();
+    let (key, _, gaps) = scan(root, &mut names, now);
+    let mut files = HashMap::new();
+    let mut loader = Loader::new(root, read_as, &mut files, now, gaps);
+    let units = loader.all(&key);
+    (units, loader.loaded.gaps)
+}
+
 /// Looks at the directories, and reads what is not as it was.
 fn load(root: &HostRoot, cache: &mut UnitCache, read_as: &mut ReadAs<'_>, now: i64) -> Rc<Loaded> {
-    let mut scanner = Scanner::new(root, &mut cache.names, now);
+    let (key, settled, gaps) = scan(root, &mut cache.names, now);
+    if let Some((known, loaded)) = &cache.last
+        && known.0.directories == key.0.directories
+        && known.1 == key.1
+        && gaps.is_empty()
+    {
+        return Rc::clone(loaded);
+    }
+    let mut loader = Loader::new(root, read_as, &mut cache.files, now, gaps);
+    let mut units = loader.all(&key);
+    units.retain(|unit| {
+        let says = unit.settings.user.is_some() || unit.settings.dynamic_user.is_some();
+        // Every manager is told of by what its account has for it.
+        says && (unit.name.prefix() != b"user" || unit.name.instance().is_none())
+    });
+    for unit in &mut units {
+        // Only who explains wants to know.
+        unit.settings.uses = Vec::new();
+    }
+    loader.loaded.units = units;
+    let (loaded, seen) = (Rc::new(loader.loaded), loader.seen);
+    cache.files = seen;
+    // What somebody else decides the way to is looked at each time.
+    let whole = settled && loaded.gaps.is_empty() && loaded.owned.is_empty();
+    cache.last = whole.then(|| (key, Rc::clone(&loaded)));
+    loaded
+}
+
+/// Looks at the directories, and says whether any change of them would show.
+fn scan(root: &HostRoot, names: &mut Names, now: i64) -> (Key, bool, Gaps) {
+    let mut scanner = Scanner::new(root, names, now);
     let mut directories = Vec::new();
     for path in unit_path::SYSTEM {
         directories.extend(scanner.directory(Path::new(path), &unit_path::SYSTEM, true));
@@ -134,32 +179,7 @@ fn load(root: &HostRoot, cache: &mut UnitCache, read_as: &mut ReadAs<'_>, now: i
         directories,
         settled,
     };
-    let key = (scan, dbus);
-    if let Some((known, loaded)) = &cache.last
-        && known.0.directories == key.0.directories
-        && known.1 == key.1
-        && gaps.is_empty()
-    {
-        return Rc::clone(loaded);
-    }
-    let mut loader = Loader {
-        root,
-        read_as,
-        files: &mut cache.files,
-        seen: HashMap::new(),
-        now,
-        loaded: Loaded {
-            gaps,
-            ..Loaded::default()
-        },
-    };
-    loader.all(&key);
-    let (loaded, seen) = (Rc::new(loader.loaded), loader.seen);
-    cache.files = seen;
-    // What somebody else decides the way to is looked at each time.
-    let whole = settled && loaded.gaps.is_empty() && loaded.owned.is_empty();
-    cache.last = whole.then(|| (key, Rc::clone(&loaded)));
-    loaded
+    ((scan, dbus), settled, gaps)
 }
 
 fn of_system(directory: &UserDirectory) -> Option<&'static str> {
@@ -180,8 +200,29 @@ struct Loader<'r, 'f> {
     loaded: Loaded,
 }
 
-impl Loader<'_, '_> {
-    fn all(&mut self, (scan, dbus): &Key) {
+impl<'r, 'f> Loader<'r, 'f> {
+    fn new(
+        root: &'r HostRoot,
+        read_as: &'r mut ReadAs<'f>,
+        files: &'r mut HashMap<PathBuf, (FileStamp, Rc<UnitFile>)>,
+        now: i64,
+        gaps: Gaps,
+    ) -> Self {
+        Self {
+            root,
+            read_as,
+            files,
+            seen: HashMap::new(),
+            now,
+            loaded: Loaded {
+                gaps,
+                ..Loaded::default()
+            },
+        }
+    }
+
+    /// All units; what else there is to say of them is in `loaded`.
+    fn all(&mut self, (scan, dbus): &Key) -> Vec<Unit> {
         let mut system = Vec::new();
         for scanned in &scan.directories {
             let directory = Rc::new(self.directory(scanned));
@@ -203,12 +244,7 @@ impl Loader<'_, '_> {
         }
         let set = UnitSet::new(&system);
         self.loaded.manager = UnitName::parse(b"user@.service").and_then(|name| set.load(&name));
-        self.loaded.units = set.units(&activated);
-        self.loaded.units.retain(|unit| {
-            let says = unit.settings.user.is_some() || unit.settings.dynamic_user.is_some();
-            // Every manager is told of by what its account has for it.
-            says && (unit.name.prefix() != b"user" || unit.name.instance().is_none())
-        });
+        set.units(&activated)
     }
 
     fn directory(&mut self, scanned: &Scanned) -> Directory {

@@ -1,0 +1,68 @@
+//! What is read to tell who can become whom.
+
+/// What paths lead to.
+mod ground;
+/// What jobs of cron run.
+mod jobs;
+/// Logins from the host to itself.
+mod logins;
+/// What root and other accounts run or read.
+mod runs;
+/// Programs that act as their owner.
+mod setids;
+/// What units run and read.
+mod unit_runs;
+
+use std::rc::Rc;
+
+use crate::escalation::explain::{Explanation, Ways, explain as follow};
+use crate::host::account::Account;
+use crate::orders::acting;
+use crate::orders::host::HostError;
+use crate::orders::reading::{self, Reading};
+
+/// Why an account can become root, step by step.
+pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanation, HostError> {
+    let now = reading::now();
+    let today = now.div_euclid(86_400);
+    let acting = reading.all_acting();
+    let (accounts, root) = (Rc::clone(&reading.accounts), Rc::clone(reading.root()));
+    let ground = ground::Ground::new(&root)?;
+    let su = acting::su(&root);
+    let jobs = acting.job_tables(&accounts, &root);
+    let (units, mut gaps) = acting::units(&root, &accounts, reading.files(), now);
+    let mut found = runs::collect(&root, &accounts, &jobs, &units, &ground, today);
+    gaps.append(&mut found.gaps);
+    let (keys, not_read) = logins::keys(reading, &ground, &accounts);
+    gaps.extend(not_read);
+    let (key_files, more) = logins::key_files(reading, &ground, &accounts);
+    found.runs.extend(key_files);
+    let vouched = logins::vouched(reading, &accounts, &root);
+    let mounts = match root.is_live() {
+        // As the host sees them, not this process in its sandbox.
+        true => std::fs::read("/proc/1/mountinfo").unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let nosuid = setids::nosuid(&mounts);
+    let setids = setids::collect(&root, &accounts, &ground, &nosuid, &mut gaps);
+    let ways = Ways {
+        accounts: &accounts,
+        sudo: acting.sudo(),
+        doas: acting.doas(),
+        polkit: acting.polkit(),
+        groups: acting.groups(),
+        su: &su,
+        runs: &found.runs,
+        keys: &keys,
+        vouched: &vouched,
+        setids: &setids,
+        paths: &ground,
+        today,
+    };
+    let mut explained = follow(account, &ways);
+    gaps.sort_unstable();
+    gaps.dedup();
+    explained.cut |= found.cut || more;
+    explained.gaps = gaps;
+    Ok(explained)
+}
