@@ -14,6 +14,8 @@ pub mod difference;
 pub mod enrol;
 /// The chained, signed record of what was ordered, changed and seen.
 pub mod evidence;
+/// Why an account can become root, as a tree.
+pub mod explanation;
 /// Length-limited frames over a byte stream.
 pub mod frame;
 /// The messages that travel in frames.

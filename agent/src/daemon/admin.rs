@@ -14,6 +14,7 @@ use rescind_protocol::name::AccountName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::daemon::aside;
 use crate::orders::{Engine, Host, held};
 
 /// Frame kinds on this socket; they share nothing with those of the control plane.
@@ -79,7 +80,7 @@ pub fn answer_here(root: &Path, request: Request) -> Result<Value, String> {
     let text = |error: crate::orders::EngineError| error.to_string();
     match request {
         Request::Paths { account } => host()?.paths_and_use(account.as_ref()).map_err(text),
-        Request::Explain { account } => host()?.explain(&account).map_err(text),
+        Request::Explain { account } => aside::explain_here(root, &account),
         Request::Inventory => host()?.inventory().map_err(text),
         Request::LastUsed => host()?.last_used().map_err(text),
         Request::Secrets => held::report(root).map_err(text),
@@ -96,7 +97,7 @@ pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
     match request {
         Request::Status => Ok(engine.status()),
         Request::Paths { account } => engine.paths_and_use(account.as_ref()).map_err(text),
-        Request::Explain { account } => engine.explain(&account).map_err(text),
+        Request::Explain { account } => aside::explain(engine.root(), account),
         Request::Inventory => engine.inventory().map_err(text),
         Request::LastUsed => engine.last_used().map_err(text),
         Request::Secrets => held::report(engine.root()).map_err(text),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::config::{LinkUser, layout};
 use crate::daemon::work::Work;
-use crate::daemon::{DaemonError, admin, spawn};
+use crate::daemon::{DaemonError, admin, aside, spawn};
 use crate::logins::LoginLog;
 use crate::orders::held;
 use crate::sys::ids::effective_uid;
@@ -83,6 +83,7 @@ pub fn start(
                 let done = admin::serve(stream, |request| match request {
                     // It takes its time, and the worker has orders to carry out.
                     admin::Request::Secrets => look_for_secrets(root),
+                    admin::Request::Explain { account } => aside::explain(&root, account),
                     request => {
                         // Here, where no order waits for it.
                         if request.tells_logins() {

@@ -5,6 +5,8 @@
 
 /// The local command line's door.
 pub mod admin;
+/// Explanations, beside the worker.
+mod aside;
 /// The Unix sockets and who may connect to them.
 mod listen;
 /// Giving memory back when nothing waits.

@@ -19,10 +19,10 @@ use rescind_protocol::message::{
 
 use rescind_protocol::name::{Digest, SectionName};
 
-use crate::daemon::admin;
 use crate::daemon::survey::Surveys;
 use crate::daemon::survey_process::Digests;
 use crate::daemon::work::{ConnectionId, Work};
+use crate::daemon::{admin, aside};
 use crate::orders::Engine;
 
 /// Frames waiting to be written to the link.
@@ -273,37 +273,19 @@ impl Uplink {
         let request = match query.what {
             Question::Paths { account } => admin::Request::Paths { account },
             Question::Inventory => admin::Request::Inventory,
-            Question::Explain { account } => admin::Request::Explain { account },
+            Question::Explain { account } => {
+                aside::answer(self.lane(), query.id, engine.root(), account);
+                return Ok(());
+            }
             Question::Section { section } => {
                 surveys.answer(self.lane(), query.id, section);
                 return Ok(());
             }
         };
-        let json = match admin::answer(engine, request) {
-            Ok(answer) => answer.to_string().into_bytes(),
-            Err(error) => {
-                return self.send(Answer {
-                    id: query.id,
-                    json: Vec::new(),
-                    last: true,
-                    error: Some(error),
-                });
-            }
-        };
-        let mut rest = json.as_slice();
-        loop {
-            let (piece, after) = rest.split_at(rest.len().min(ANSWER_FRAME_BYTES));
-            rest = after;
-            self.send(Answer {
-                id: query.id,
-                json: piece.to_vec(),
-                last: rest.is_empty(),
-                error: None,
-            })?;
-            if rest.is_empty() {
-                return Ok(());
-            }
+        for answer in answers(query.id, admin::answer(engine, request)) {
+            self.send(answer)?;
         }
+        Ok(())
     }
 
     fn send(&self, message: impl Into<Message>) -> Result<(), Hangup> {
@@ -359,6 +341,28 @@ pub fn tells_logins(frame: &Frame) -> bool {
             ..
         })))
     )
+}
+
+/// An answer in pieces that fit into frames.
+pub fn answers(id: u64, answer: Result<serde_json::Value, String>) -> Vec<Answer> {
+    let piece = |json: &[u8], last, error| Answer {
+        id,
+        json: json.to_vec(),
+        last,
+        error,
+    };
+    match answer {
+        Err(error) => vec![piece(&[], true, Some(error))],
+        Ok(answer) => {
+            let json = answer.to_string().into_bytes();
+            let pieces: Vec<&[u8]> = json.chunks(ANSWER_FRAME_BYTES).collect();
+            let last = pieces.len().saturating_sub(1);
+            let pieces = pieces.iter().enumerate();
+            pieces
+                .map(|(at, json)| piece(json, at == last, None))
+                .collect()
+        }
+    }
 }
 
 /// Reads frames until the other end closes, sends something that is no frame, or `each` is done.

@@ -20,5 +20,5 @@ pub mod runs;
 pub mod setid;
 /// What a step is.
 pub mod steps;
-/// Explanations for programs and for people.
-pub mod tree;
+/// Explanations as they are told.
+mod tree;

@@ -1,36 +1,36 @@
-//! Explanations for programs: JSON with stable names.
+//! Explanations as they are told.
 
-use serde_json::{Value, json};
+use rescind_protocol::explanation;
 
 use super::explain::{Explanation, Leading};
 use super::steps::Sure;
 use crate::sshd::printable::printable;
 
-impl Explanation {
-    /// The answer for programs, with stable names.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "account": self.account,
-            "is_root": self.is_root,
-            "root": self.root.map(Sure::word),
-            "steps": self.steps.iter().map(Leading::to_json).collect::<Vec<_>>(),
-            "becomes": self.becomes,
-            "cut": self.cut,
-            "gaps": self.gaps,
-        })
+impl From<&Explanation> for explanation::Explanation {
+    fn from(explained: &Explanation) -> Self {
+        Self {
+            account: explained.account.clone(),
+            is_root: explained.is_root,
+            root: explained.root.map(|sure: Sure| sure.word().to_owned()),
+            steps: explained.steps.iter().map(Into::into).collect(),
+            becomes: explained.becomes.iter().cloned().collect(),
+            cut: explained.cut,
+            gaps: explained.gaps.clone(),
+        }
     }
 }
 
-impl Leading {
-    fn to_json(&self) -> Value {
-        json!({
-            "to": self.step.to,
-            "group": self.step.enters.as_deref().map(printable),
-            "means": self.step.means.word(),
-            "reason": self.step.reason,
-            "source": self.step.source,
-            "sure": self.step.sure.word(),
-            "then": self.then.iter().map(Self::to_json).collect::<Vec<_>>(),
-        })
+impl From<&Leading> for explanation::Step {
+    fn from(leading: &Leading) -> Self {
+        let step = &leading.step;
+        Self {
+            to: step.to.clone(),
+            group: step.enters.as_deref().map(printable),
+            means: step.means.word().to_owned(),
+            reason: step.reason.clone(),
+            source: step.source.clone(),
+            sure: step.sure.word().to_owned(),
+            then: leading.then.iter().map(Into::into).collect(),
+        }
     }
 }

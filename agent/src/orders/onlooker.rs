@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rescind_protocol::explanation::Explanation;
 use rescind_protocol::name::AccountName;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 use serde_json::{Value, json};
@@ -90,11 +91,11 @@ impl Host {
     }
 
     /// Why an account can become root, step by step.
-    pub fn explain(&mut self, name: &AccountName) -> Result<Value, EngineError> {
+    pub fn explain(&mut self, name: &AccountName) -> Result<Explanation, EngineError> {
         let mut reading = self.read()?;
         let account = reading.accounts.by_name(name);
         let account = account.ok_or_else(|| EngineError::NoAccount(name.clone()))?;
-        Ok(becoming::explain(&mut reading, &account)?.to_json())
+        Ok((&becoming::explain(&mut reading, &account)?).into())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use rescind_protocol::explanation::Explanation;
 use rescind_protocol::name::{AccountName, SectionName};
 use rescind_protocol::section_words;
 use serde_json::Value;
@@ -113,42 +114,9 @@ impl Explain {
         if json {
             return print_json(&answer);
         }
-        let explanation = &answer["explanation"];
-        let mut out = match (&explanation["is_root"], &explanation["root"]) {
-            (Value::Bool(true), _) => format!("{} is root: its uid is 0\n", self.account),
-            (_, Value::Null) => format!("{}: no step to root was found\n", self.account),
-            (_, sure) => format!("{} becomes root ({})\n", self.account, spaced(sure)),
-        };
-        branches(&explanation["steps"], "", &mut out);
-        if explanation["cut"] == true {
-            out.push_str("There is more than was followed.\n");
-        }
-        print(&out)
-    }
-}
-
-/// The steps below each other, those that follow a step indented behind it.
-fn branches(steps: &Value, indent: &str, out: &mut String) {
-    let steps = steps.as_array().map_or(&[][..], Vec::as_slice);
-    for (index, step) in steps.iter().enumerate() {
-        let last = index + 1 == steps.len();
-        let (branch, below) = if last {
-            ("└─", "   ")
-        } else {
-            ("├─", "│  ")
-        };
-        let place = match (&step["source"]["file"], &step["source"]["line"]) {
-            (Value::String(file), Value::Number(line)) => format!("   {file}:{line}"),
-            (Value::String(file), _) => format!("   {file}"),
-            _ => String::new(),
-        };
-        out.push_str(&format!(
-            "{indent}{branch} {} → {} ({}){place}\n",
-            plain(&step["reason"]),
-            plain(&step["to"]),
-            spaced(&step["sure"]),
-        ));
-        branches(&step["then"], &format!("{indent}{below}"), out);
+        let explained: Explanation = serde_json::from_value(answer["explanation"].clone())
+            .map_err(|error| Failure::Failed(format!("the host's answer is none: {error}")))?;
+        print(&explained.to_string())
     }
 }
 
@@ -169,8 +137,4 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-fn spaced(word: &Value) -> String {
-    plain(word).replace('_', " ")
 }
