@@ -93,6 +93,12 @@ pub fn can_run(account: &Account, way: &Looked) -> bool {
     reaches(account, way, end) && lets(account, file, EXECUTE)
 }
 
+/// Whether what a path leads to acts as root for whoever runs it.
+pub fn is_setuid(way: &Looked) -> bool {
+    let file = way.end.and_then(|end| part(way, end));
+    file.is_some_and(|file| file.mode & 0o4000 != 0)
+}
+
 /// Whether anybody besides root and `uid` could have a grip on a path at all.
 pub fn is_of_interest(way: &Looked, uid: u32) -> bool {
     way.parts.iter().any(|part| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rescind_protocol::path::{Mechanism, PathState, Source};
 
 use super::explain::Ways;
-use super::ground::{FILE, Wants, grip};
+use super::ground::{FILE, Wants, can_run, grip, is_setuid};
 use super::steps::{Means, Step, Sure};
 use crate::host::account::{Account, PasswordState};
 use crate::pam::Service;
@@ -25,6 +25,9 @@ pub(super) fn steps(account: &Account, ways: &Ways<'_>, root: &[Account]) -> (Ve
     let superuser = root.first();
     add_sudo(account, ways, root, &mut steps);
     for right in groups::rights(account, ways.groups) {
+        if right.mechanism == Mechanism::GroupPassword && !enters_groups(account, &right, ways) {
+            continue;
+        }
         steps.extend(step(account, &right, Gate::Nobody, ways, superuser));
     }
     for right in ways.polkit.rights(account) {
@@ -40,6 +43,16 @@ pub(super) fn steps(account: &Account, ways: &Ways<'_>, root: &[Account]) -> (Ve
     }
     let cut = add_su(account, ways, &mut steps);
     (steps, cut)
+}
+
+/// Whether an account can run what lets it into groups: newgrp(1), and for their administrators
+/// gpasswd(1) besides.
+fn enters_groups(account: &Account, right: &Right, ways: &Ways<'_>) -> bool {
+    let runs = |program: &str| {
+        let way = ways.paths.way(program.as_bytes());
+        way.is_some_and(|way| is_setuid(&way) && can_run(account, &way))
+    };
+    runs("/usr/bin/newgrp") && (right.asks == Asks::GroupPassword || runs("/usr/bin/gpasswd"))
 }
 
 fn add_sudo(account: &Account, ways: &Ways<'_>, root: &[Account], steps: &mut Vec<Step>) {

@@ -105,7 +105,13 @@ fn chains_of_groups_and_uids() {
 #[test]
 fn groups_that_are_entered() {
     let enters = "who knows its password enters group docker (newgrp); a member starts containers as root (docker.sock)";
-    let files = Files::with(&[("etc/gshadow", "docker:$6$h:svc-db:\nops:!::\n")]);
+    let newgrp = ("usr/bin/newgrp!", "");
+    let gpasswd = ("usr/bin/gpasswd!", "");
+    let files = Files::with(&[
+        ("etc/gshadow", "docker:$6$h:svc-db:\nops:!::\n"),
+        newgrp,
+        gpasswd,
+    ]);
     assert_eq!(
         files.explain("deploy"),
         [
@@ -124,6 +130,7 @@ fn groups_that_are_entered() {
     let files = Files::with(&[
         ("etc/gshadow", "wheel:$6$h::\n"),
         ("etc/sudoers", "%wheel ALL=NOPASSWD: ALL\n"),
+        newgrp,
     ]);
     assert_eq!(
         files.explain("alice"),
@@ -132,6 +139,8 @@ fn groups_that_are_entered() {
             "  may run any command as root, without a password [yes] /etc/sudoers:1",
         ]
     );
+    files.mode("usr/bin/newgrp", 0o4750);
+    assert_eq!(files.explain("alice"), [""; 0]);
 }
 
 #[test]

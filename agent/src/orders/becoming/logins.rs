@@ -53,8 +53,13 @@ pub fn keys(
     // What is guessable is of no use here, so that the key under which it is hashed does not matter.
     let marker = Marker::new(&[0; 32]);
     let (findings, coverage) = secrets::survey(&mut ground.homes(), &all, &marker, limits);
-    let not_read = coverage.not_read.listed.iter().take(GAPS_MAX);
+    // Of all that the survey looks at, only what may be a key.
+    let may_hold_keys = |path: &[u8]| memchr::memmem::find(path, b"/.ssh").is_some();
+    let whole = |path: &[u8]| all.iter().any(|account| account.home == path);
+    let not_read = coverage.not_read.listed.iter();
     let mut gaps: Vec<String> = not_read
+        .filter(|not| may_hold_keys(&not.path) || whole(&not.path))
+        .take(GAPS_MAX)
         .map(|not| format!("{} {}", printable(&not.path), not.reason.why))
         .collect();
     let held = findings.iter().filter_map(|found| match found.fingerprint {
