@@ -1,6 +1,7 @@
 //! What the parts of a running control plane share, and how orders are given.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use rescind_protocol::name::{HostId, OrderId};
@@ -51,6 +52,19 @@ pub struct Plane {
     pub section_room: Arc<Semaphore>,
     /// Sections that are checked and written at once.
     pub section_writes: Semaphore,
+    /// What came of hosts' surveys since the start.
+    pub sections: SectionCounts,
+}
+
+/// Pieces of sections that came, and what became of sections.
+#[derive(Debug, Default)]
+pub struct SectionCounts {
+    /// Pieces.
+    pub pieces: AtomicU64,
+    /// Sections that are kept.
+    pub kept: AtomicU64,
+    /// Sections that are not.
+    pub refused: AtomicU64,
 }
 
 /// Why an order was not given.
@@ -92,6 +106,7 @@ impl Plane {
             ca,
             section_room: Arc::new(Semaphore::new(SECTION_ROOM_BYTES)),
             section_writes: Semaphore::new(SECTION_WRITES),
+            sections: SectionCounts::default(),
         })
     }
 

@@ -8,7 +8,9 @@ use crate::package::control_binary;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -168,6 +170,28 @@ impl ControlPlane {
         let mut ran = run(&mut self.command(words));
         ran.what = format!("rescind {}", words.join(" "));
         ran
+    }
+
+    /// One of the server's numbers, as monitoring reads them.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = match self.try_metrics() {
+            Ok(text) => text,
+            Err(error) => panic!("no metrics: {error}"),
+        };
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        match line.and_then(|value| value.trim().parse().ok()) {
+            Some(value) => value,
+            None => panic!("no number {name} in\n{text}"),
+        }
+    }
+
+    fn try_metrics(&self) -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(self.dir.join("operator.sock"))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
     }
 
     /// A join token for one host.

@@ -3,6 +3,7 @@
 //! The command takes the survey itself, whether or not an agent runs: it needs nothing of one but
 //! the last survey that the service kept.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rescind_protocol::difference::Difference;
@@ -221,8 +222,8 @@ fn last_survey(root: &Path) -> Result<Option<LastSurvey>, String> {
 
 fn take(at: &Where, only: Option<Section>) -> Result<Vec<Finished>, Exit> {
     let mut sections = Vec::new();
-    match survey::take(at.root(), only, |finished| sections.push(finished)) {
-        Ok(()) => Ok(sections),
+    match survey::take(at.root(), only, &BTreeSet::new(), |one| sections.push(one)) {
+        Ok(_) => Ok(sections),
         Err(error) => Err(Exit::Unavailable.because(error)),
     }
 }

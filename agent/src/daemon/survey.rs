@@ -1,16 +1,17 @@
 //! When the host is surveyed, and what of it goes to the control plane: sections that it does not
 //! have in this state, after everything else.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rescind_protocol::message::{Answer, SectionDigest};
 use rescind_protocol::name::SectionName;
 
-use crate::daemon::survey_process::{self, Digests, SurveyError, Surveyed, Wanted};
+use crate::daemon::survey_process::{self, Digests, Stuck, SurveyError, Surveyed, Wanted};
 use crate::daemon::uplink::{Lane, Uplink};
 use crate::daemon::work::{ConnectionId, Work};
 use crate::daemon::{IDLE, spawn, spread};
@@ -31,7 +32,33 @@ pub struct Surveys {
     rest_until: Instant,
     begun: Option<Instant>,
     last: Option<Digests>,
+    /// Whose file systems did not answer, as long as processes wait for them that cannot be ended:
+    /// another survey would only add one.
+    hung: Arc<Mutex<Hung>>,
     asked: Arc<AtomicUsize>,
+}
+
+/// Whose file systems do not answer.
+#[derive(Debug, Default)]
+struct Hung {
+    uids: BTreeSet<u32>,
+    stuck: Vec<Stuck>,
+}
+
+impl Hung {
+    /// Whose files need not be tried.
+    fn avoid(&mut self) -> BTreeSet<u32> {
+        self.stuck.retain(|stuck| stuck.is_there());
+        if self.stuck.is_empty() {
+            self.uids.clear();
+        }
+        self.uids.clone()
+    }
+
+    fn note(&mut self, surveyed: &Surveyed) {
+        self.uids.extend(&surveyed.hung);
+        self.stuck.extend(&surveyed.stuck);
+    }
 }
 
 /// What came of a survey, for the worker.
@@ -55,6 +82,7 @@ impl Surveys {
             rest_until: now,
             begun: None,
             last: None,
+            hung: Arc::default(),
             asked: Arc::default(),
         }
     }
@@ -87,8 +115,9 @@ impl Surveys {
             only: None,
             keep: true,
             known,
+            avoid: lock(&self.hung).avoid(),
         };
-        let work = work.clone();
+        let (work, hung) = (work.clone(), Arc::clone(&self.hung));
         let started = spawn(THREAD, move || {
             let mut sent = Vec::new();
             let result = survey_process::take(&wanted, |part| {
@@ -99,6 +128,9 @@ impl Surveys {
                 let taken = lane.as_ref().is_some_and(|lane| lane.send(part));
                 sent.extend(whole.filter(|_| taken));
             });
+            if let Ok(surveyed) = &result {
+                lock(&hung).note(surveyed);
+            }
             let _ = work.send(Work::Surveyed(Ended { over, sent, result }));
         });
         match started {
@@ -151,7 +183,7 @@ impl Surveys {
             });
         };
         let asked = Arc::clone(&self.asked);
-        let root = self.root.clone();
+        let (root, hung) = (self.root.clone(), Arc::clone(&self.hung));
         let answered = spawn(THREAD, move || {
             if asked.fetch_add(1, Ordering::SeqCst) >= QUESTIONS_MAX {
                 refuse(&lane, "it is being surveyed for others; try again".into());
@@ -163,6 +195,7 @@ impl Surveys {
                     only: Some(section),
                     keep: false,
                     known: Some(Digests::new()),
+                    avoid: lock(&hung).avoid(),
                 };
                 let taken = survey_process::take(&wanted, |part| {
                     lane.send(Answer {
@@ -172,8 +205,9 @@ impl Surveys {
                         error: None,
                     });
                 });
-                if let Err(error) = taken {
-                    refuse(&lane, error.to_string());
+                match taken {
+                    Ok(surveyed) => lock(&hung).note(&surveyed),
+                    Err(error) => refuse(&lane, error.to_string()),
                 }
             }
             asked.fetch_sub(1, Ordering::SeqCst);
@@ -182,4 +216,9 @@ impl Surveys {
             tracing::warn!(%error, "a question could not be answered");
         }
     }
+}
+
+/// It is whole whatever a panicking holder did: it is only ever added to or pruned.
+fn lock(hung: &Mutex<Hung>) -> MutexGuard<'_, Hung> {
+    hung.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,11 +4,11 @@
 //! daemon shall not keep: what goes wrong there ends that process and nothing else, and when it has
 //! ended all of its memory is back. Orders do not wait for it.
 //!
-//! `rescind-agent __survey ROOT all|SECTION [--keep] [--no-pieces] [NAME=DIGEST …]` takes the survey
-//! of the host below `ROOT`, keeps it in the store, and prints frames: the digest of each section,
-//! then the pieces of those that are not in the state that is named, then the end.
+//! `rescind-agent __survey ROOT all|SECTION [--keep] [--no-pieces] [--avoid=UID …] [NAME=DIGEST …]`
+//! takes the survey of the host below `ROOT`, keeps it in the store, and prints frames: the digest of
+//! each section, then the pieces of those that are not in the state that is named, then the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -24,9 +24,10 @@ use rescind_protocol::name::{Digest, SectionName};
 
 use crate::config::layout;
 use crate::orders::survey;
+use crate::processes::table::Proc;
 use crate::sections::{Finished, Section};
 use crate::store::{self, Clock, HostClock, Kept};
-use crate::sys::process::{self, Limits};
+use crate::sys::process::{self, Limits, ProcessId};
 
 /// The argument that makes this program the survey's process.
 const ARGUMENT: &str = "__survey";
@@ -64,6 +65,31 @@ struct End {
     /// Why it was not kept.
     #[n(1)]
     not_kept: Option<String>,
+    /// Whose file systems did not answer.
+    #[n(2)]
+    hung: Vec<u32>,
+    /// Processes that wait for them and cannot be ended.
+    #[n(3)]
+    stuck: Vec<Stuck>,
+}
+
+/// A process that waits for a file system and cannot be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Stuck {
+    #[n(0)]
+    pid: ProcessId,
+    /// In clock ticks since boot.
+    #[n(1)]
+    start_time: u64,
+}
+
+impl Stuck {
+    /// Whether it is still there.
+    pub fn is_there(self) -> bool {
+        let found = Proc::open(Path::new("/proc")).map(|proc| proc.process(self.pid));
+        matches!(found, Ok(Ok(Some(process))) if process.start_time == self.start_time)
+    }
 }
 
 /// What is wanted of a survey.
@@ -77,6 +103,8 @@ pub struct Wanted {
     pub keep: bool,
     /// The states of sections that need not be told in full; none is, where this is `None`.
     pub known: Option<Digests>,
+    /// Uids whose file systems are known not to answer.
+    pub avoid: BTreeSet<u32>,
 }
 
 /// What came of a survey.
@@ -86,6 +114,10 @@ pub struct Surveyed {
     pub digests: Digests,
     /// Why it was not kept, where it was to be.
     pub not_kept: Option<String>,
+    /// Whose file systems did not answer.
+    pub hung: BTreeSet<u32>,
+    /// Processes that still wait for them.
+    pub stuck: Vec<Stuck>,
 }
 
 /// To be called first in `main` with the program's arguments, without its name: takes a survey and
@@ -117,9 +149,14 @@ fn child(arguments: &[OsString]) -> io::Result<()> {
         None => return Err(bad()),
     };
     let has = |option: &str| options.iter().any(|word| word == option);
-    let mut known = Digests::new();
+    let (mut known, mut avoid) = (Digests::new(), BTreeSet::new());
     for option in options {
-        if let Some((name, digest)) = option.to_str().and_then(|word| word.split_once('=')) {
+        if let Some(uid) = option
+            .to_str()
+            .and_then(|word| word.strip_prefix("--avoid="))
+        {
+            avoid.insert(uid.parse().map_err(|_| bad())?);
+        } else if let Some((name, digest)) = option.to_str().and_then(|word| word.split_once('=')) {
             let name = name.parse().map_err(|_| bad())?;
             known.insert(name, digest.parse().map_err(|_| bad())?);
         }
@@ -131,10 +168,15 @@ fn child(arguments: &[OsString]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut end = End::default();
     let mut sections: Vec<Finished> = Vec::new();
-    if let Err(error) = survey::take(root, only, |finished| sections.push(finished)) {
-        end.error = Some(error.to_string());
-        return write(&mut out, END, cbor::to_vec(&end));
+    match survey::take(root, only, &avoid, |finished| sections.push(finished)) {
+        Ok(hung) => end.hung = hung.into_iter().collect(),
+        Err(error) => {
+            end.error = Some(error.to_string());
+            return write(&mut out, END, cbor::to_vec(&end));
+        }
     }
+    // What is left of our children now waits for a file system.
+    end.stuck = children();
     let digests: Vec<SectionDigest> = sections
         .iter()
         .map(|finished| SectionDigest {
@@ -166,6 +208,22 @@ fn child(arguments: &[OsString]) -> io::Result<()> {
         }
     }
     write(&mut out, END, cbor::to_vec(&end))
+}
+
+/// The processes that this one has started and that have not ended.
+fn children() -> Vec<Stuck> {
+    let table = Proc::open(Path::new("/proc")).map(|proc| proc.table());
+    // Not to know them costs a process more at the next survey.
+    let Ok(Ok(table)) = table else {
+        return Vec::new();
+    };
+    let own = process::own_pid();
+    let ours = table.processes.iter().filter(|process| process.ppid == own);
+    ours.map(|process| Stuck {
+        pid: process.pid,
+        start_time: process.start_time,
+    })
+    .collect()
 }
 
 fn keep(root: &Path, digests: &[SectionDigest], sections: &[Finished]) -> Result<(), String> {
@@ -206,6 +264,8 @@ pub fn take(wanted: &Wanted, mut each: impl FnMut(InventoryPart)) -> Result<Surv
             _ => {
                 let end: End = cbor::from_slice(&frame.body).map_err(malformed)?;
                 surveyed.not_kept = end.not_kept;
+                surveyed.hung = end.hung.into_iter().collect();
+                surveyed.stuck = end.stuck;
                 return match end.error {
                     Some(why) => Err(SurveyError::NotTaken(why)),
                     None => Ok(surveyed),
@@ -240,6 +300,7 @@ fn start(wanted: &Wanted) -> io::Result<Child> {
     if wanted.keep {
         command.arg("--keep");
     }
+    command.args(wanted.avoid.iter().map(|uid| format!("--avoid={uid}")));
     match &wanted.known {
         None => {
             command.arg("--no-pieces");

@@ -87,6 +87,16 @@ impl<'h> UserFiles<'h> {
         }
     }
 
+    /// Does not try the files of these uids.
+    pub fn avoid(&mut self, uids: &BTreeSet<u32>) {
+        self.hung.extend(uids);
+    }
+
+    /// The uids whose files are not tried.
+    pub const fn hung(&self) -> &BTreeSet<u32> {
+        &self.hung
+    }
+
     /// What could not be read since the last call.
     pub fn take_not_read(&mut self) -> Vec<(Purpose, NotRead)> {
         let keys = self.keys_not_read.take().into_iter();
@@ -109,18 +119,23 @@ impl<'h> UserFiles<'h> {
             if error.why == Why::Hung {
                 self.hung.insert(account.uid);
             }
-            let notes = match purpose {
-                Purpose::Keys => &mut self.keys_not_read,
-                Purpose::Units => &mut self.units_not_read,
-            };
-            notes.add(NotRead {
-                account: Some(account.name.clone()),
-                path: Some(std::ffi::OsStr::from_bytes(&error.path).into()),
-                cause: (&error.why).into(),
-                why: error.why.to_string(),
-            });
+            self.note(account, purpose, &error.path, &error.why);
         }
         read
+    }
+
+    /// Remembers that something was not read.
+    pub fn note(&mut self, account: &Account, purpose: Purpose, path: &[u8], why: &Why) {
+        let notes = match purpose {
+            Purpose::Keys => &mut self.keys_not_read,
+            Purpose::Units => &mut self.units_not_read,
+        };
+        notes.add(NotRead {
+            account: Some(account.name.clone()),
+            path: Some(std::ffi::OsStr::from_bytes(path).into()),
+            cause: why.into(),
+            why: why.to_string(),
+        });
     }
 
     /// Whether it is in vain to wait for a file of this account.

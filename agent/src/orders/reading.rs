@@ -361,6 +361,16 @@ impl<'h> Reading<'h> {
         self.files.looks(of_each)
     }
 
+    /// Does not try the files of these uids: their file systems do not answer.
+    pub fn avoid(&mut self, uids: &BTreeSet<u32>) {
+        self.files.avoid(uids);
+    }
+
+    /// The uids whose files are not tried any more.
+    pub fn hung(&self) -> BTreeSet<u32> {
+        self.files.hung().clone()
+    }
+
     /// What of users' files could not be read since the last call.
     pub fn take_not_read(&mut self) -> Vec<(Purpose, NotRead)> {
         self.files.take_not_read()

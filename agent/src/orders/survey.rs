@@ -1,6 +1,6 @@
 //! The survey of a host: everything that can be said of it without asking its store, as sections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -31,12 +31,14 @@ use crate::sys::process;
 /// Takes the survey of the host below `root`: all sections, or only one.
 ///
 /// Each section is handed over when it is finished, in the order of [`Section::ALL`]; secrets,
-/// which take longest, come last.
+/// which take longest, come last. Files of the uids in `avoid` are not tried: their file systems
+/// did not answer before, and still do not. Returns those that did not this time, and these.
 pub fn take(
     root: &Path,
     only: Option<Section>,
+    avoid: &BTreeSet<u32>,
     mut each: impl FnMut(Finished),
-) -> Result<(), EngineError> {
+) -> Result<BTreeSet<u32>, EngineError> {
     // What it reads could be in a core dump otherwise.
     if let Err(error) = process::leave_no_core() {
         tracing::warn!(%error, "core dumps of this process could not be turned off");
@@ -44,8 +46,9 @@ pub fn take(
     let mut host = Host::below(root)?;
     host.root().note_not_read();
     let wanted = |section: Section| only.is_none_or(|only| only == section);
-    let accounts = {
+    let (accounts, mut hung) = {
         let mut reading = host.read()?;
+        reading.avoid(avoid);
         let mut survey = Survey::new(&mut reading);
         if wanted(Section::Host) {
             each(survey.host()?);
@@ -58,12 +61,15 @@ pub fn take(
                 each(finished);
             }
         }
-        survey.accounts
+        let accounts = survey.accounts;
+        (accounts, reading.hung())
     };
     if wanted(Section::Secrets) {
-        each(held_secrets(root, host.homes(), &accounts)?);
+        let (finished, hung_there) = held_secrets(root, host.homes(), &accounts, &hung)?;
+        each(finished);
+        hung.extend(hung_there);
     }
-    Ok(())
+    Ok(hung)
 }
 
 const fn is_of_paths(section: Section) -> bool {
@@ -264,10 +270,16 @@ fn held_secrets(
     root: &Path,
     homes: &mut HomeChild,
     accounts: &[Account],
-) -> Result<Finished, EngineError> {
+    avoid: &BTreeSet<u32>,
+) -> Result<(Finished, BTreeSet<u32>), EngineError> {
     let key = config::load_or_create_fingerprint_key(root)?;
-    let (findings, covered) =
-        secrets::survey(homes, accounts, &Marker::new(&key), Limits::default());
+    let (findings, covered) = secrets::survey_but(
+        homes,
+        accounts,
+        &Marker::new(&key),
+        Limits::default(),
+        avoid,
+    );
     let names = held::names(accounts);
     let mut by_home: BTreeMap<Option<&str>, Vec<Value>> = BTreeMap::new();
     for found in &findings {
@@ -316,7 +328,7 @@ fn held_secrets(
     }
     let unlisted = covered.not_read.total + covered.unclear.total;
     coverage.add_unlisted(unlisted - (listed.0.len() + listed.1.len()) as u64);
-    Ok(builder.finish())
+    Ok((builder.finish(), covered.hung))
 }
 
 fn path_of(bytes: &[u8]) -> PathBuf {

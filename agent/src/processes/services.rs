@@ -8,7 +8,7 @@ use super::moment::Moment;
 use super::table::{Process, Table};
 use crate::sys::process;
 
-/// What has not run for so long may be over before anybody reads of it.
+/// What belongs to no unit and has not run for so long may be over before anybody reads of it.
 const SETTLED_S: u64 = 60;
 /// Clock ticks in a second, in what proc(5) shows to users: `USER_HZ` of every Linux.
 const TICKS_PER_S: u64 = 100;
@@ -30,7 +30,8 @@ pub fn services(moment: &Moment<'_>, boot_s: u64) -> (BTreeMap<u32, Vec<Service>
     let table = moment.table();
     let mut found: BTreeMap<u32, BTreeSet<Service>> = BTreeMap::new();
     let mut gaps = Vec::new();
-    for process in candidates(table, boot_s) {
+    let begun_by = boot_s.saturating_sub(SETTLED_S) * TICKS_PER_S;
+    for process in candidates(table) {
         let group = match moment.proc().control_group(process.pid) {
             Ok(group) => group,
             Err(gap) => {
@@ -41,6 +42,7 @@ pub fn services(moment: &Moment<'_>, boot_s: u64) -> (BTreeMap<u32, Vec<Service>
         let name = match home_of(group.as_deref()) {
             HomeOf::Login => continue,
             HomeOf::Unit(unit) => unit.to_vec(),
+            HomeOf::Nothing if process.start_time > begun_by => continue,
             // Without systemd: who has logged in to start it is still known.
             HomeOf::Nothing => match moment.proc().login_uid(process.pid) {
                 Ok(None) => process.comm.clone(),
@@ -64,14 +66,12 @@ pub fn services(moment: &Moment<'_>, boot_s: u64) -> (BTreeMap<u32, Vec<Service>
     (found.collect(), gaps)
 }
 
-fn candidates(table: &Table, boot_s: u64) -> impl Iterator<Item = &Process> {
+fn candidates(table: &Table) -> impl Iterator<Item = &Process> {
     let own = process::own_pid();
-    let begun_by = boot_s.saturating_sub(SETTLED_S) * TICKS_PER_S;
     table.processes.iter().filter(move |process| {
         process.is_alive()
             && !process.kernel
             && process.uids[0] != 0
-            && process.start_time <= begun_by
             && !table.descends(process.pid, own)
     })
 }

@@ -412,7 +412,12 @@ fn parse_control_group(bytes: &[u8]) -> Option<Vec<u8>> {
             line[colon..].strip_prefix(mark).map(<[u8]>::to_vec)
         })
     };
-    path_of(b":name=systemd:").or_else(|| path_of(b"::"))
+    // Where the old hierarchy is there and not used, everything is at its root.
+    let old = path_of(b":name=systemd:");
+    match old.as_deref() {
+        None | Some(b"/") => path_of(b"::").or(old),
+        Some(_) => old,
+    }
 }
 
 #[cfg(test)]
@@ -465,6 +470,14 @@ mod tests {
             Some(b"/a.scope".to_vec())
         );
         assert_eq!(parse_control_group(b"1:cpu:/x\n"), None);
+        assert_eq!(
+            parse_control_group(b"1:name=systemd:/\n0::/a.scope\n"),
+            Some(b"/a.scope".to_vec())
+        );
+        assert_eq!(
+            parse_control_group(b"1:name=systemd:/\n"),
+            Some(b"/".to_vec())
+        );
     }
 
     #[test]

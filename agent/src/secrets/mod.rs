@@ -67,7 +67,7 @@ pub use finding::{Coverage, Finding};
 pub use kind::Kind;
 pub use mark::{Fingerprint, Marker, PublicMark};
 pub use places::RULE_SET;
-pub use survey::{Limits, survey};
+pub use survey::{Limits, survey, survey_but};
 
 #[cfg(test)]
 mod tests;

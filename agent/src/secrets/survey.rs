@@ -60,6 +60,17 @@ pub fn survey(
     marker: &Marker,
     limits: Limits,
 ) -> (Vec<Finding>, Coverage) {
+    survey_but(homes, accounts, marker, limits, &BTreeSet::new())
+}
+
+/// The same without the homes of some uids, whose file systems are known not to answer.
+pub fn survey_but(
+    homes: &mut HomeChild,
+    accounts: &[Account],
+    marker: &Marker,
+    limits: Limits,
+    avoid: &BTreeSet<u32>,
+) -> (Vec<Finding>, Coverage) {
     let started = Instant::now();
     let mut survey = Survey {
         homes,
@@ -67,7 +78,7 @@ pub fn survey(
         limits,
         end: started + limits.total,
         seen: HashMap::new(),
-        hung: BTreeSet::new(),
+        hung: avoid.clone(),
         findings: Vec::new(),
         coverage: Coverage::default(),
     };

@@ -13,8 +13,9 @@ use crate::sshd::printable::{printable, printable_path};
 pub const LISTED_MAX: usize = 2000;
 /// The most of it that is of one account.
 pub const LISTED_PER_ACCOUNT_MAX: usize = 50;
-/// The longest `why`.
+/// The longest `why`, and the longest path.
 const WHY_BYTES_MAX: usize = 400;
+const PATH_BYTES_MAX: usize = 1024;
 
 /// What one section does not cover.
 #[derive(Debug, Default)]
@@ -65,17 +66,20 @@ impl Coverage {
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.noted.iter().map(|one| Row {
             account: one.account.as_ref(),
-            path: one.path.as_deref().map(printable_path),
+            path: one
+                .path
+                .as_deref()
+                .map(|path| cut(&printable_path(path), PATH_BYTES_MAX)),
             cause: one.cause,
-            why: cut(&printable(one.why.as_bytes())),
+            why: cut(&printable(one.why.as_bytes()), WHY_BYTES_MAX),
         })
     }
 }
 
-fn cut(why: &str) -> String {
-    match why.char_indices().find(|(at, _)| *at >= WHY_BYTES_MAX) {
-        Some((at, _)) => format!("{}…", &why[..at]),
-        None => why.to_owned(),
+fn cut(text: &str, bytes_max: usize) -> String {
+    match text.char_indices().find(|(at, _)| *at >= bytes_max) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 

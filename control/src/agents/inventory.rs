@@ -5,6 +5,7 @@
 //! checked and written beside the connection's loop, in small pieces, so that no order waits.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rescind_protocol::message::{InventoryAck, InventoryPart};
 use rescind_protocol::name::{Digest, HostId, SectionName};
@@ -104,6 +105,7 @@ impl Session {
     /// Takes a piece.
     pub(super) async fn take_piece(&mut self, part: InventoryPart) -> Result<(), End> {
         let (section, digest) = (part.section.clone(), part.digest);
+        self.plane.sections.pieces.fetch_add(1, Ordering::Relaxed);
         let coming = std::mem::take(&mut self.coming);
         match self.put_together(coming, part).await? {
             Ok(coming) => {
@@ -113,6 +115,7 @@ impl Session {
             Err(why) => {
                 tracing::warn!(host = %self.host, %section, %why, "a section is not kept");
                 self.coming = Coming::Refused(section.clone(), digest);
+                self.plane.sections.refused.fetch_add(1, Ordering::Relaxed);
                 self.send(why.answer(section, digest)).await
             }
         }
@@ -203,6 +206,11 @@ impl Arriving {
 async fn keep(plane: Arc<Plane>, slot: Arc<Slot>, host: HostId, arriving: Arriving) {
     let (section, digest) = (arriving.section.clone(), arriving.digest);
     let kept = check_and_write(&plane, host, arriving).await;
+    let counted = match &kept {
+        Ok(()) => &plane.sections.kept,
+        Err(_) => &plane.sections.refused,
+    };
+    counted.fetch_add(1, Ordering::Relaxed);
     let answer = match kept {
         Ok(()) => InventoryAck {
             section,

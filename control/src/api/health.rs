@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -62,6 +63,14 @@ pub async fn metrics(State(plane): State<Arc<Plane>>) -> Result<Response, ApiErr
             &format!("{{kind=\"{kind}\"}}"),
             count as i64,
         );
+    }
+    for (name, count) in [
+        ("rescind_section_pieces_total", &plane.sections.pieces),
+        ("rescind_sections_kept_total", &plane.sections.kept),
+        ("rescind_sections_refused_total", &plane.sections.refused),
+    ] {
+        let count = count.load(Ordering::Relaxed);
+        line(name, "", i64::try_from(count).unwrap_or(i64::MAX));
     }
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

@@ -1,7 +1,7 @@
 //! Units in the home of an account, read in a child that has become it, and what its manager makes
 //! of them together with the system's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -11,10 +11,10 @@ use super::system_units::Units;
 use crate::deferred::unit_file::UnitFile;
 use crate::deferred::unit_path::{self, NameIn, UserDirectory, is_drop_in, name_in_directory};
 use crate::deferred::unit_set::{Directory, Entry, Target, UnitSet};
-use crate::home::{HomeError, Listing, Why};
+use crate::home::{FileKind, HomeError, Listing, Why};
 use crate::host::account::Account;
 use crate::host::root::HostRoot;
-use crate::orders::key_files::UserFiles;
+use crate::orders::key_files::{Purpose, UserFiles};
 use crate::paths::units::OwnUnits;
 
 /// Unit files of one account that are read; beyond it is a gap.
@@ -112,7 +112,7 @@ struct Home<'a, 'h> {
     /// Something did not answer in time; the rest is not waited for.
     hung: bool,
     /// The names in the directories above, which most homes do not have.
-    above: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    above: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, FileKind>>,
 }
 
 impl Home<'_, '_> {
@@ -167,12 +167,20 @@ impl Home<'_, '_> {
         let (above, name) = (&path[..slash], &path[slash + 1..]);
         if !self.above.contains_key(above) {
             let names = self.list(above).into_iter().flat_map(|list| list.entries);
-            let names = names.map(|entry| entry.name).collect();
+            let names = names.map(|entry| (entry.name, entry.kind)).collect();
             self.above.insert(above.to_vec(), names);
         }
-        self.above
-            .get(above)
-            .is_some_and(|names| names.contains(name))
+        let known = self.above.get(above).and_then(|names| names.get(name));
+        match known {
+            None => false,
+            Some(FileKind::Directory | FileKind::Symlink) => true,
+            // Its manager finds nothing there, but it is no absence.
+            Some(kind) => {
+                let why = Why::NotRegular(*kind);
+                self.files.note(self.account, Purpose::Units, path, &why);
+                false
+            }
+        }
     }
 
     fn unit(&mut self, name: &[u8], path: &[u8]) -> Option<Entry> {
