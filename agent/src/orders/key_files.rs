@@ -15,7 +15,7 @@ use crate::host::accounts::Accounts;
 use crate::host::not_read::{Cause, NotRead, Notes};
 use crate::host::root::{HostRoot, ReadError};
 use crate::paths::facts::{Found, KeyFileFacts, KeyFiles, Ownership, ReadAs};
-use crate::paths::strict_modes::{Member, is_private_group};
+use crate::paths::strict_modes::{GroupIs, Member, group_is};
 use crate::sshd::include::ReadProblem;
 
 /// A key file larger than this is not read, and that is a gap.
@@ -239,28 +239,27 @@ impl<'h> UserFiles<'h> {
             uid,
             mode,
             // Only asked of what its group may write.
-            private_group: mode & GROUP_WRITABLE != 0 && self.is_private(account, uid, gid),
+            group: match mode & GROUP_WRITABLE {
+                0 => GroupIs::Shared,
+                _ => self.group_is(account, uid, gid),
+            },
         }
     }
 
-    fn is_private(&self, account: &Account, uid: u32, gid: u32) -> bool {
+    fn group_is(&self, account: &Account, uid: u32, gid: u32) -> GroupIs {
         let Ok(groups) = self.accounts.group() else {
-            return false;
+            return GroupIs::Shared;
         };
-        let named: Vec<&[u8]> = groups
-            .entries()
-            .filter(|group| group.gid == gid)
-            .flat_map(|group| group.members())
-            .collect();
+        let group = groups.of_gid(gid).next();
+        let named: Option<Vec<&[u8]>> = group.as_ref().map(|group| group.members().collect());
         let owners = self.accounts.by_uid(uid);
-        let owner = owners.first().map_or("", |owner| owner.name.as_str());
+        let owner = owners.first().map(|owner| owner.name.as_str().as_bytes());
         let entries = self.accounts.passwd().entries();
         let members = entries.map(|entry| Member {
-            name: entry.name,
             uid: entry.uid,
             gid: entry.gid,
         });
-        is_private_group(gid, &named, owner.as_bytes(), account.uid, members)
+        group_is(gid, named.as_deref(), owner, account.uid, members)
     }
 }
 

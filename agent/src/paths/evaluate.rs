@@ -217,6 +217,7 @@ mod tests {
     use crate::paths::account_state::tests::alice;
     use crate::paths::facts::{Found, KeyFileFacts, Ownership, ReadAs, Shell};
     use crate::paths::key_files_in_force;
+    use crate::paths::strict_modes::GroupIs;
     use crate::sshd::include::tests::Memory;
     use crate::sshd::include::{Config, ReadProblem};
 
@@ -287,7 +288,7 @@ mod tests {
             let own = Ownership {
                 uid: 1000,
                 mode: 0o600,
-                private_group: true,
+                group: GroupIs::Private,
             };
             let directories = vec![
                 ("/home/alice/.ssh".into(), own),

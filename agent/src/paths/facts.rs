@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::strict_modes::GroupIs;
 use crate::host::account::Account;
 use crate::pam::Service;
 use crate::sshd::certificate::Certificate;
@@ -133,7 +134,6 @@ pub struct Ownership {
     pub uid: u32,
     /// Its permission bits.
     pub mode: u32,
-    /// Whether its group is the account's own and nobody else's, see
-    /// [`super::strict_modes::is_private_group`].
-    pub private_group: bool,
+    /// Whose its group is; only looked at where the group may write.
+    pub group: GroupIs,
 }

@@ -246,7 +246,10 @@ fn list_principals(
     if situation.settings.strict_modes.value
         && let Some(why) = strict_modes::refuses(&facts, account.uid, view.release)
     {
-        return Err(Verdict::closed(format!("{shown}: {why}")));
+        return Err(Verdict {
+            reason: format!("{shown}: {}", why.reason),
+            ..why
+        });
     }
     Ok(principals::parse(&facts.bytes))
 }

@@ -43,7 +43,7 @@ struct FileInForce {
 struct ReadFile {
     file: FileInForce,
     /// What StrictModes has against it.
-    insecure: Option<String>,
+    insecure: Option<Verdict>,
     keys: KeyFile,
 }
 
@@ -201,7 +201,7 @@ fn check_line(
     if settings.strict_modes.value
         && let Some(why) = &read.insecure
     {
-        checks.closed(why.clone());
+        checks.add_verdict(why);
     }
     let options = match &key.options {
         Ok(options) => options,

@@ -69,6 +69,15 @@ impl Checks {
         self.unknown.get_or_insert_with(|| reason.into());
     }
 
+    /// Adds what closes the way, or may.
+    pub fn add_verdict(&mut self, verdict: &Verdict) {
+        match verdict.state {
+            PathState::Open => self.note(verdict.reason.clone()),
+            PathState::Closed => self.closed(verdict.reason.clone()),
+            PathState::Unknown => self.unknown(verdict.reason.clone()),
+        }
+    }
+
     /// Adds something to know about a way that is open.
     pub fn note(&mut self, note: impl Into<String>) {
         let note = note.into();

@@ -14,6 +14,7 @@ use super::case::{Case, Try};
 use super::credentials::{Credential, Credentials};
 use super::logins::Tried;
 use super::nodes::Node;
+use super::people::Person;
 use super::settings::differences;
 use super::stage::{OTHER_NAME, Stage};
 
@@ -100,7 +101,7 @@ pub fn settings(
         let theirs = stage.told(person.name, &name);
         let subject = Subject {
             name: person.name.as_bytes(),
-            groups: groups(person.name),
+            groups: groups(case, person.name),
         };
         let config = sshds[0].config.as_ref().map_err(ToString::to_string);
         let ours = config.and_then(|config| {
@@ -213,9 +214,11 @@ fn expect(one: &Try, paths: &[&AccessPath]) -> PathState {
 }
 
 /// The names of the groups of an account.
-fn groups(account: &str) -> &'static [&'static [u8]] {
+fn groups(case: &Case, account: &str) -> &'static [&'static [u8]] {
+    let gid = |person: &&Person| person.name == account && person.gid == 1000;
     match account {
         "alice" => &[b"alice", b"admins"],
+        "bob" if case.people.iter().any(|person| gid(&person)) => &[b"alice"],
         "bob" => &[b"bob"],
         _ => &[b"root"],
     }

@@ -140,14 +140,18 @@ pub fn generate(
         present: Vec::new(),
     };
     let Person {
-        name, uid, home, ..
+        name,
+        uid,
+        gid,
+        home,
+        ..
     } = *person;
     let odd = |random: &mut Random, usual: u32, odds: &[u32]| match random.chance(90) {
         true => usual,
         false => odds[random.below(odds.len())],
     };
     let mode = odd(random, 0o755, &[0o700, 0o775, 0o777, 0o555, 0o000]);
-    let directory = |path: String, mode: u32| Node::directory(&path).of(uid, uid).mode(mode);
+    let directory = |path: String, mode: u32| Node::directory(&path).of(uid, gid).mode(mode);
     keys.nodes.push(directory(home.into(), mode));
     let owner = if random.chance(95) {
         uid
@@ -180,7 +184,7 @@ pub fn generate(
             }
             let file = Node::file(place, text);
             let group = if random.chance(90) {
-                uid
+                gid
             } else {
                 [ADMINS, 1001, 0, 50][random.below(4)]
             };
@@ -189,7 +193,12 @@ pub fn generate(
             } else {
                 [0, 0, 1001][random.below(3)]
             };
-            let mode = odd(random, 0o600, &[0o644, 0o660, 0o664, 0o666, 0o000, 0o040]);
+            let mut mode = odd(random, 0o600, &[0o644, 0o660, 0o664, 0o666, 0o000, 0o040]);
+            if group == 1001 && uid != 1001 {
+                // Debian's sshd would stop in the middle of passwd and go on from there at the next
+                // file: what comes of that depends on how often it is asked.
+                mode &= !0o020;
+            }
             keys.nodes.push(file.of(owner, group).mode(mode));
             if random.chance(6) {
                 link_away(random, &mut keys.nodes, name);

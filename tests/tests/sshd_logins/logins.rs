@@ -51,7 +51,12 @@ pub fn write_askpass(directory: &Path) -> std::path::PathBuf {
 }
 
 fn login(one: &Try, stage: &Stage, credentials: &Credentials, askpass: &Path) -> Tried {
-    let usual = "+ssh-rsa,ssh-dss,ssh-rsa-cert-v01@openssh.com";
+    // The key of a certificate is not offered by itself.
+    let usual = match one.credential {
+        "cert-of-rsa" | "cert-of-short" => "+ssh-rsa-cert-v01@openssh.com",
+        name if name.starts_with("cert-") => "*cert*",
+        _ => "+ssh-rsa,ssh-dss",
+    };
     let first = login_with(one, stage, credentials, askpass, usual);
     // The client signs with SHA-2 where it may, even where this server wants SHA-1.
     let sha1 = match one.credential {

@@ -12,6 +12,7 @@ pub const ADMINS: u32 = 1050;
 pub struct Person {
     pub name: &'static str,
     pub uid: u32,
+    pub gid: u32,
     pub home: &'static str,
     shell: &'static str,
     /// Fields 2 to 9 of shadow(5).
@@ -67,6 +68,7 @@ pub fn lines(people: &[Person]) -> [String; 3] {
     for Person {
         name,
         uid,
+        gid,
         home,
         shell,
         shadow: fields,
@@ -75,7 +77,7 @@ pub fn lines(people: &[Person]) -> [String; 3] {
     {
         shadow.push_str(&format!("{name}:{fields}\n"));
         if *name != "root" {
-            passwd.push_str(&format!("{name}:x:{uid}:{uid}::{home}:{shell}\n"));
+            passwd.push_str(&format!("{name}:x:{uid}:{gid}::{home}:{shell}\n"));
         }
         if *uid != 0 {
             group.push_str(&format!("{name}:x:{uid}:\n"));
@@ -135,6 +137,12 @@ fn person(
     Person {
         name,
         uid,
+        // Now and then two share a group.
+        gid: if name == "bob" && random.chance(10) {
+            1000
+        } else {
+            uid
+        },
         home,
         shell: if name == "root" { "/bin/bash" } else { shell },
         shadow: format!("{field}:{changed}::{max}::{grace}:{expires}:"),
