@@ -8,13 +8,23 @@ use std::fmt;
 use std::ops::Range;
 
 use memchr::memmem;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A file as its lines.
 pub struct Lines {
     bytes: Vec<u8>,
     /// Where each line begins.
     starts: Vec<usize>,
+}
+
+/// Something else for some bytes of a line.
+pub struct Edit {
+    /// The line, from 0.
+    pub index: usize,
+    /// Which bytes, counted from the line's first.
+    pub at: Range<usize>,
+    /// What takes their place.
+    pub new: Zeroizing<Vec<u8>>,
 }
 
 /// What a line of an account file is to those who read it.
@@ -148,6 +158,34 @@ impl Lines {
         self.starts.pop_if(|start| *start == new_len);
     }
 
+    /// Makes several changes. They must not overlap; many take no longer than a look at the file.
+    ///
+    /// # Panics
+    /// As [`Lines::splice`] does, or when two changes overlap.
+    pub fn edit(&mut self, mut edits: Vec<Edit>) {
+        edits.sort_by_key(|edit| (edit.index, edit.at.start));
+        if edits.len() <= SPLICES_MAX {
+            // From behind, so that those before stay where they are.
+            for edit in edits.iter().rev() {
+                self.splice(edit.index, edit.at.clone(), &edit.new);
+            }
+            return;
+        }
+        let more: usize = edits.iter().map(|edit| edit.new.len()).sum();
+        let mut edited = Vec::with_capacity(self.bytes.len() + more + ROOM_TO_GROW);
+        let mut from = 0;
+        for edit in &edits {
+            assert!(edit.at.end <= self.line(edit.index).len() && !edit.new.contains(&b'\n'));
+            let start = self.starts[edit.index];
+            edited.extend_from_slice(&self.bytes[from..start + edit.at.start]);
+            edited.extend_from_slice(&edit.new);
+            from = start + edit.at.end;
+        }
+        edited.extend_from_slice(&self.bytes[from..]);
+        // The old buffer is wiped as it is let go.
+        *self = Self::parse(edited);
+    }
+
     fn range(&self, index: usize) -> Range<usize> {
         let end = self.starts.get(index + 1).copied();
         self.starts[index]..end.unwrap_or(self.bytes.len())
@@ -163,6 +201,8 @@ impl Lines {
 }
 
 const ROOM_TO_GROW: usize = 4096;
+/// Changes that are made one by one, each of which moves what is behind it.
+const SPLICES_MAX: usize = 8;
 
 impl Drop for Lines {
     fn drop(&mut self) {
@@ -275,6 +315,33 @@ mod tests {
             lines.iter().collect::<Vec<_>>(),
             [&b""[..], b"tWWWWo", b"three!"]
         );
+    }
+
+    #[test]
+    fn many_edits_are_those_edits_one_by_one() {
+        let file: String = (0..50).map(|n| format!("line {n}:{n}\n")).collect();
+        let mut many = Lines::parse(file.clone().into_bytes());
+        let mut one_by_one = Lines::parse(file.into_bytes());
+        let edit = |index: usize, at: Range<usize>, new: &str| Edit {
+            index,
+            at,
+            new: new.as_bytes().to_vec().into(),
+        };
+        let edits = |n: usize| {
+            let end = format!("line {n}:{n}").len();
+            [
+                edit(n, end..end, "::"),
+                edit(n, 5..end, "x"),
+                edit(n, 0..0, " "),
+            ]
+        };
+        many.edit((0..50).rev().flat_map(edits).collect());
+        for n in (0..50).rev() {
+            one_by_one.edit(edits(n).into());
+        }
+        assert_eq!(many.bytes(), one_by_one.bytes());
+        assert_eq!(many.starts, one_by_one.starts);
+        assert_eq!(many.line(49), b" line x::");
     }
 
     #[test]

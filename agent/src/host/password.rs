@@ -1,10 +1,12 @@
 //! A field that holds a password hash: what it says, locking it, and undoing just that.
 
+use std::collections::HashSet;
+
 use minicbor::{Decode, Encode};
 use rescind_protocol::name::AccountName;
 
 use super::account::PasswordState;
-use super::lines::{Lines, field_range, number};
+use super::lines::{Edit, Lines, field_range, number};
 
 impl PasswordState {
     /// What field 2 of passwd(5) or shadow(5) says.
@@ -88,12 +90,15 @@ pub(super) fn lock(
     elsewhere: impl Fn(&[u8]) -> bool,
 ) -> Vec<PasswordLock> {
     let locks = locks(lines, name, elsewhere);
+    let mut edits = Vec::new();
     for lock in locks.iter().filter(|lock| lock.added) {
         let index = lock.line as usize - 1;
         if let Some(field) = field_range(lines.line(index), PASSWORD) {
-            lines.splice(index, field.start..field.start, b"!");
+            let (at, new) = (field.start..field.start, b"!".to_vec().into());
+            edits.push(Edit { index, at, new });
         }
     }
+    lines.edit(edits);
     locks
 }
 
@@ -104,7 +109,9 @@ pub(super) fn unlock(
     locks: &[PasswordLock],
 ) -> Vec<Restored> {
     let indexes: Vec<usize> = lines.named(name.as_str().as_bytes()).collect();
-    let undo = |lock: &PasswordLock| {
+    let mut edits: Vec<Edit> = Vec::new();
+    let mut undone = HashSet::new();
+    let mut undo = |lock: &PasswordLock| {
         if !lock.added {
             return Restored::NothingToDo;
         }
@@ -117,17 +124,19 @@ pub(super) fn unlock(
         match &lines.line(index)[field.clone()] {
             // Somebody took the hash away: without the `!` any password would do.
             b"!" if !lock.was_empty => Restored::ChangedSince,
-            [b'!', ..] => {
-                lines.splice(index, field.start..field.start + 1, b"");
+            [b'!', ..] if undone.insert(index) => {
+                let (at, new) = (field.start..field.start + 1, Vec::new().into());
+                edits.push(Edit { index, at, new });
                 Restored::Yes
             }
             _ => Restored::ChangedSince,
         }
     };
-    locks.iter().map(undo).collect()
+    let restored = locks.iter().map(&mut undo).collect();
+    lines.edit(edits);
+    restored
 }
 
-/// Field 2 of passwd(5) and shadow(5), from 0.
 const PASSWORD: usize = 1;
 
 #[cfg(test)]
