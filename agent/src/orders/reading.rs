@@ -259,6 +259,7 @@ impl<'h> Reading<'h> {
                 }
             };
             let file = KeyFile::parse(content.bytes.to_vec());
+            gaps.extend(not_looked_at(&file, &paths[nth]));
             let (account, KeyFileRef { shared, .. }) = &refs[nth];
             let mut of_interest = false;
             let keys: BTreeSet<KeyFingerprint> = file.keys().map(|key| key.fingerprint).collect();
@@ -299,12 +300,16 @@ impl<'h> Reading<'h> {
         for file in files {
             let path = file.path.as_os_str().as_bytes();
             match self.files.content(account, path) {
-                Ok(Some(content)) => seen.push(KeyFileSeen {
-                    path: path.to_vec(),
-                    account: account.name.clone(),
-                    shared: file.shared,
-                    file: KeyFile::parse(content.bytes.to_vec()),
-                }),
+                Ok(Some(content)) => {
+                    let keys = KeyFile::parse(content.bytes.to_vec());
+                    gaps.extend(not_looked_at(&keys, path));
+                    seen.push(KeyFileSeen {
+                        path: path.to_vec(),
+                        account: account.name.clone(),
+                        shared: file.shared,
+                        file: keys,
+                    });
+                }
                 Ok(None) => {}
                 Err(error) => gaps.push(error.to_string()),
             }
@@ -524,6 +529,13 @@ impl<'h> Reading<'h> {
             },
         }
     }
+}
+
+/// That not every key of a file was looked at, where that is so.
+fn not_looked_at(file: &KeyFile, path: &[u8]) -> Option<String> {
+    let more = file.left_out().foreign;
+    let path = path.escape_ascii();
+    (more > 0).then(|| format!("{path}: {more} keys of unknown types more than are looked at"))
 }
 
 /// Seconds since 1970-01-01T00:00:00Z.

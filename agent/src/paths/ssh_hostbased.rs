@@ -121,7 +121,7 @@ pub fn trusted(
                     if situation.settings.strict_modes.value
                         && let Some(why) = &insecure
                     {
-                        checks.closed(why.clone());
+                        checks.add_verdict(why);
                     }
                     if let Some(before) = denied {
                         checks.closed(format!("line {} turns it away", before.line));

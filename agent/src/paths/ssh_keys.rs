@@ -107,10 +107,13 @@ fn add_file(
         insecure: strict_modes::refuses(&facts, view.account.uid, view.release),
         keys: KeyFile::parse(facts.bytes.as_slice()),
     };
+    let mut unparsed_told = 0;
     for entry in read.keys.entries() {
         match entry {
             Entry::Blank | Entry::Comment => {}
+            Entry::Unparsed(_) if unparsed_told == UNPARSED_TOLD_MAX => {}
             Entry::Unparsed(unparsed) => {
+                unparsed_told += 1;
                 let verdict =
                     Verdict::closed(format!("sshd finds no key in this line: {}", unparsed.why));
                 let source = source(Some(unparsed.line));
@@ -128,8 +131,26 @@ fn add_file(
             }
         }
     }
+    let mut add_rest = |verdict| {
+        paths.push(view.path(Mechanism::SshPublicKey, verdict, source(None), None));
+    };
+    let entries = read.keys.entries();
+    let unparsed = entries.filter(|entry| matches!(entry, Entry::Unparsed(_)));
+    let left_out = read.keys.left_out();
+    let untold = unparsed.count() - unparsed_told + left_out.unparsed;
+    if untold > 0 {
+        let why = format!("sshd finds no key in {untold} more lines");
+        add_rest(Verdict::closed(why));
+    }
+    if left_out.foreign > 0 {
+        let why = format!("{} more keys are of unknown types", left_out.foreign);
+        add_rest(Verdict::unknown(why));
+    }
     Some(read)
 }
+
+/// The most lines without a key that are told one by one, of each file.
+const UNPARSED_TOLD_MAX: usize = 64;
 
 /// What it means that a key file which is there was not read.
 fn unread(problem: &ReadProblem) -> Verdict {

@@ -1,20 +1,36 @@
 //! An authorized_keys file, kept byte for byte.
 
 use std::fmt;
-use std::ops::Range;
 
 use minicbor::{Decode, Encode};
 use rescind_protocol::name::{Digest, KeyFingerprint};
 
-use super::key_line::{Entry, KeyLine};
+use super::key_line::{Entry, KeyLine, LineKey};
 
-/// A file of keys: its bytes, and what each line is.
+/// A file of keys: its bytes, and what its lines are.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyFile {
     bytes: Vec<u8>,
-    /// One per line: where it stands, its line feed included.
-    lines: Vec<(Range<usize>, Entry)>,
+    /// Lines that are neither blank nor comments, and where they begin.
+    lines: Vec<(usize, Entry)>,
+    left_out: LeftOut,
 }
+
+/// Lines that are not kept one by one: a user's file can hold millions, and memory is not theirs. None of them holds a
+/// key of a type that is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Lines without a key, beyond [`UNPARSED_MAX`].
+    pub unparsed: usize,
+    /// Keys of types that are not known, beyond [`FOREIGN_MAX`]: a later sshd may know them.
+    pub foreign: usize,
+}
+
+/// The most lines without a key that are kept.
+pub const UNPARSED_MAX: usize = 1000;
+/// The most keys of unknown types that are kept; one takes eleven bytes of a file. Of known types the shortest takes
+/// eighty, so that the size of a file bounds them.
+pub const FOREIGN_MAX: usize = 50_000;
 
 /// A line that was taken out.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
@@ -69,16 +85,36 @@ impl KeyFile {
     /// Reads a file; every sequence of bytes is one.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
+        let mut lines = Vec::new();
+        let (mut unparsed, mut foreign) = (0_usize, 0_usize);
         let mut start = 0;
-        let lines = (1..)
-            .zip(bytes.split_inclusive(|b| *b == b'\n'))
-            .map(|(number, raw)| {
-                let range = start..start + raw.len();
-                start = range.end;
-                (range, Entry::parse(number, raw))
-            })
-            .collect();
-        Self { bytes, lines }
+        for (number, raw) in (1..).zip(bytes.split_inclusive(|b| *b == b'\n')) {
+            let entry = Entry::parse(number, raw);
+            let is_kept = match &entry {
+                Entry::Blank | Entry::Comment => false,
+                Entry::Unparsed(_) => {
+                    unparsed += 1;
+                    unparsed <= UNPARSED_MAX
+                }
+                Entry::Key(key) if key.kind == LineKey::Foreign => {
+                    foreign += 1;
+                    foreign <= FOREIGN_MAX
+                }
+                Entry::Key(_) => true,
+            };
+            if is_kept {
+                lines.push((start, entry));
+            }
+            start += raw.len();
+        }
+        Self {
+            bytes,
+            lines,
+            left_out: LeftOut {
+                unparsed: unparsed.saturating_sub(UNPARSED_MAX),
+                foreign: foreign.saturating_sub(FOREIGN_MAX),
+            },
+        }
     }
 
     /// The file as it was read.
@@ -86,24 +122,35 @@ impl KeyFile {
         &self.bytes
     }
 
-    /// What each line is, from the first to the last.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    /// What is not among [`Self::entries`], though it is in the file.
+    pub const fn left_out(&self) -> LeftOut {
+        self.left_out
+    }
+
+    /// The lines that are neither blank nor comments, from the first to the last.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.lines.iter().map(|(_, entry)| entry)
     }
 
     /// The lines that hold a key, whether sshd would accept it or not.
     pub fn keys(&self) -> impl Iterator<Item = &KeyLine> {
         self.entries().filter_map(|entry| match entry {
-            Entry::Key(key) => Some(key),
+            Entry::Key(key) => Some(key.as_ref()),
             _ => None,
         })
     }
 
     /// The raw bytes of a line's comment.
     pub fn comment(&self, key: &KeyLine) -> &[u8] {
-        let line = self.lines.get((key.line as usize).wrapping_sub(1));
-        line.and_then(|(range, _)| self.bytes[range.clone()].get(key.comment.clone()))
-            .unwrap_or_default()
+        let line_of = |(_, entry): &(usize, Entry)| match entry {
+            Entry::Key(key) => key.line,
+            Entry::Unparsed(unparsed) => unparsed.line,
+            Entry::Blank | Entry::Comment => 0, // not kept
+        };
+        let found = self.lines.binary_search_by_key(&key.line, line_of);
+        let line = found.ok().and_then(|at| self.bytes.get(self.lines[at].0..));
+        let comment = line.and_then(|line| line.get(key.comment.clone()));
+        comment.unwrap_or_default()
     }
 
     /// The file without every line that holds this key, whatever its options.
@@ -116,15 +163,15 @@ impl KeyFile {
         self.without(|_| true)
     }
 
+    /// Reads the lines again: it is seldom done, and must not miss one that was left out.
     fn without(&self, goes: impl Fn(&KeyLine) -> bool) -> Removed {
         let mut result = Removed {
             new_bytes: Vec::with_capacity(self.bytes.len()),
             removed: Vec::new(),
         };
-        for (number, (range, entry)) in (1..).zip(&self.lines) {
-            let raw = &self.bytes[range.clone()];
-            match entry {
-                Entry::Key(key) if goes(key) => {
+        for (number, raw) in (1..).zip(self.bytes.split_inclusive(|b| *b == b'\n')) {
+            match Entry::parse(number, raw) {
+                Entry::Key(key) if goes(&key) => {
                     result.removed.push(RemovedLine {
                         line: number,
                         bytes: raw.to_vec(),
@@ -197,7 +244,6 @@ fn append(current: &[u8], removed: &[RemovedLine]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sshd::key_line::Entry;
 
     const A: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
@@ -229,6 +275,33 @@ mod tests {
         let back = restore(&removed.new_bytes, &removed.removed, &removed.left());
         assert_eq!(String::from_utf8(back).unwrap(), ugly);
         assert!(!format!("{file:?} {removed:?}").contains("command"));
+    }
+
+    #[test]
+    fn a_file_of_millions_of_lines_takes_little_more_than_its_bytes() {
+        let idle = format!(
+            "{}{}{A} last\n",
+            "\n".repeat(3_000_000),
+            "x\n".repeat(2_000_000)
+        );
+        let file = KeyFile::parse(idle.into_bytes());
+        assert_eq!(file.entries().count(), UNPARSED_MAX + 1);
+        let left_out = LeftOut {
+            unparsed: 2_000_000 - UNPARSED_MAX,
+            foreign: 0,
+        };
+        assert_eq!(file.left_out(), left_out);
+        let last = file.keys().next().unwrap();
+        assert_eq!((last.line, file.comment(last)), (5_000_001, &b"last"[..]));
+        // "a" and one byte, in base64.
+        let foreign = "a AAAAAWE=\n".repeat(FOREIGN_MAX + 7);
+        let file = KeyFile::parse(format!("{foreign}{A}\n").into_bytes());
+        assert_eq!(
+            (file.left_out().foreign, file.keys().count()),
+            (7, FOREIGN_MAX + 1)
+        );
+        // None is left in, though.
+        assert_eq!(file.remove_all_keys().removed.len(), FOREIGN_MAX + 8);
     }
 
     #[test]
@@ -272,15 +345,9 @@ mod tests {
             let file = KeyFile::parse(text.as_bytes());
             assert_eq!(file.bytes(), text.as_bytes());
             for removed in [file.remove(&fingerprint(A)), file.remove_all_keys()] {
-                let left = KeyFile::parse(removed.new_bytes.clone());
-                assert_eq!(
-                    left.entries()
-                        .filter(|e| matches!(e, Entry::Comment))
-                        .count(),
-                    file.entries()
-                        .filter(|e| matches!(e, Entry::Comment))
-                        .count()
-                );
+                let left = removed.new_bytes.split_inclusive(|b| *b == b'\n').count();
+                let all = text.split_inclusive('\n').count();
+                assert_eq!(left + removed.removed.len(), all);
                 let back = restore(&removed.new_bytes, &removed.removed, &removed.left());
                 assert_eq!(back, text.as_bytes(), "{text:?}");
             }

@@ -17,7 +17,7 @@ pub enum Entry {
     /// Begins with `#`.
     Comment,
     /// Holds a public key.
-    Key(KeyLine),
+    Key(Box<KeyLine>),
     /// Neither; lets nobody in, but somebody meant something by it.
     Unparsed(Unparsed),
 }
@@ -138,7 +138,7 @@ impl Entry {
             Ok((key, options, comment)) => {
                 let end = text.trim_ascii_end().len().max(comment);
                 let (kind, (fingerprint, sha1)) = (key.kind(), key.fingerprints());
-                Self::Key(KeyLine {
+                Self::Key(Box::new(KeyLine {
                     line,
                     options,
                     kind,
@@ -146,7 +146,7 @@ impl Entry {
                     fingerprint,
                     sha1,
                     comment: comment..end,
-                })
+                }))
             }
             Err(why) => Self::Unparsed(Unparsed { line, why }),
         }

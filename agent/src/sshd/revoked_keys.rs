@@ -1,5 +1,7 @@
 //! The file that `RevokedKeys` names: a list of keys, or a KRL.
 
+use std::collections::HashSet;
+
 use super::algorithms;
 use super::certificate::Certificate;
 use super::key_line::{Entry, KeyLine, LineKey};
@@ -31,7 +33,12 @@ pub enum RevokedKeys {
     /// A KRL, or why it was not read.
     Krl(Result<Krl, KrlProblem>),
     /// A plain list of keys.
-    List(Vec<(u32, Result<KeyLine, StopsReading>)>),
+    List {
+        /// The keys.
+        keys: HashSet<KeyFingerprint>,
+        /// The line behind them at which sshd stops, where there is one.
+        stops: Option<u32>,
+    },
 }
 
 impl RevokedKeys {
@@ -40,7 +47,14 @@ impl RevokedKeys {
         if file.starts_with(krl::MAGIC) {
             Self::Krl(Krl::parse(file, release))
         } else {
-            Self::List(plain_keys(file, release))
+            let (mut keys, mut stops) = (HashSet::new(), None);
+            for (line, found) in plain_keys(file, release) {
+                match found {
+                    Ok(key) => drop(keys.insert(key.fingerprint)),
+                    Err(StopsReading) => stops = Some(line),
+                }
+            }
+            Self::List { keys, stops }
         }
     }
 
@@ -48,7 +62,7 @@ impl RevokedKeys {
     pub fn check(&self, key: &KeyLine) -> Revocation {
         match self {
             Self::Krl(krl) => of_krl(krl, |krl| krl.revokes(key)),
-            Self::List(list) => of_list(list, &[key.fingerprint]),
+            Self::List { keys, stops } => of_list(keys, *stops, &[key.fingerprint]),
         }
     }
 
@@ -56,13 +70,10 @@ impl RevokedKeys {
     pub fn check_certificate(&self, certificate: &Certificate) -> Revocation {
         match self {
             Self::Krl(krl) => of_krl(krl, |krl| krl.revokes_certificate(certificate)),
-            Self::List(list) => of_list(
-                list,
-                &[
-                    certificate.key.fingerprint,
-                    certificate.authority.fingerprint,
-                ],
-            ),
+            Self::List { keys, stops } => {
+                let (key, authority) = (&certificate.key, &certificate.authority);
+                of_list(keys, *stops, &[key.fingerprint, authority.fingerprint])
+            }
         }
     }
 
@@ -81,14 +92,16 @@ fn of_krl(krl: &Result<Krl, KrlProblem>, revokes: impl FnOnce(&Krl) -> bool) -> 
     }
 }
 
-fn of_list(list: &[(u32, Result<KeyLine, StopsReading>)], wanted: &[KeyFingerprint]) -> Revocation {
-    let decides = list.iter().find_map(|(line, found)| match found {
-        Ok(found) => wanted
-            .contains(&found.fingerprint)
-            .then_some(Revocation::Revoked),
-        Err(StopsReading) => Some(Revocation::Refused { line: *line }),
-    });
-    decides.unwrap_or(Revocation::NotListed)
+fn of_list(
+    keys: &HashSet<KeyFingerprint>,
+    stops: Option<u32>,
+    wanted: &[KeyFingerprint],
+) -> Revocation {
+    match stops {
+        _ if wanted.iter().any(|key| keys.contains(key)) => Revocation::Revoked,
+        Some(line) => Revocation::Refused { line },
+        None => Revocation::NotListed,
+    }
 }
 
 /// sshd reads no further than this line.
@@ -108,7 +121,7 @@ pub fn plain_keys(file: &[u8], release: &Release) -> Vec<(u32, Result<KeyLine, S
     for (line, raw) in (1..).zip(file.split_inclusive(|b| *b == b'\n')) {
         match Entry::parse_without_options(line, raw) {
             Entry::Blank | Entry::Comment => {}
-            Entry::Key(key) if is_read(&key) => keys.push((line, Ok(key))),
+            Entry::Key(key) if is_read(&key) => keys.push((line, Ok(*key))),
             Entry::Unparsed(unparsed) if unparsed.is_short_rsa() => {}
             Entry::Key(_) | Entry::Unparsed(_) => {
                 keys.push((line, Err(StopsReading)));

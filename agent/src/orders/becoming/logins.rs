@@ -23,6 +23,7 @@ use crate::orders::reading::Reading;
 use crate::paths;
 use crate::paths::evaluate::trusted_hosts;
 use crate::paths::facts::{Found, KeyFileFacts, KeyFiles, Ownership, ReadAs};
+use crate::paths::strict_modes::GroupIs;
 use crate::secrets::{self, Fingerprint, Kind, Limits, Marker, PublicMark};
 use crate::sshd::include::ReadProblem;
 use crate::sshd::k5login::local_name;
@@ -250,7 +251,7 @@ impl KeyFiles for WithTrial<'_, '_> {
                 file: Ownership {
                     uid: u32::MAX,
                     mode: 0o644,
-                    private_group: false,
+                    group: GroupIs::Shared,
                 },
                 directories: Vec::new(),
             }),
