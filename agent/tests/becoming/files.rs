@@ -43,6 +43,7 @@ impl Files {
             ("etc/shadow", SHADOW),
             ("etc/sudoers", ""),
             ("etc/pam.d/sudo", "@include common\n"),
+            ("etc/pam.d/sshd", "@include common\n"),
             ("etc/pam.d/common", COMMON),
             ("bin/sh*", ""),
             ("usr/bin/sudo!", "ELF\x00\x31.9.13p3\0"),
