@@ -9,23 +9,27 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::capabilities::that_make_root;
 use super::not_read::{NotRead, Notes};
-use super::walk::{self, Located};
+pub use super::walk::Keeping;
+use super::walk::{self, Kept, Located};
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno, ids, xattr};
 
 /// The root directory of one host.
 #[derive(Debug)]
 pub struct HostRoot {
-    dir: OwnedFd,
+    pub(super) dir: Rc<OwnedFd>,
     path: PathBuf,
     live: bool,
     /// Whose files are trusted besides root's own: see [`HostRoot::trusts`].
     also_trusted: Option<u32>,
     /// What could not be read, for those who want to know: see [`HostRoot::note_not_read`].
     notes: RefCell<Option<Notes>>,
+    /// Directories that are held open: see [`HostRoot::keep_directories`].
+    pub(super) kept: RefCell<Option<Kept>>,
 }
 
 /// A file, read whole. `Debug` shows no content.
@@ -210,11 +214,12 @@ impl HostRoot {
         let stat = fs::fstat(&dir).map_err(failed)?;
         let slash = fs::open_root_dir(Path::new("/")).and_then(fs::fstat);
         Ok(Self {
-            dir,
+            dir: Rc::new(dir),
             path: path.to_owned(),
             live: stat.same_file(&slash.map_err(failed)?),
             also_trusted: (ids::effective_uid() != 0).then_some(stat.uid),
             notes: RefCell::default(),
+            kept: RefCell::default(),
         })
     }
 
@@ -379,9 +384,7 @@ impl HostRoot {
         if stat.kind != FileKind::Directory {
             return Err(not_regular(path, stat.kind));
         }
-        let dir = fs::open_handle(&found.dir, &found.name)
-            .and_then(|handle| fs::open_dir(handle, "."))
-            .map_err(|source| failed(path, source))?;
+        let dir = fs::open_dir(&found.dir, &found.name).map_err(|source| failed(path, source))?;
         Ok((dir, found.path))
     }
 

@@ -6,11 +6,18 @@
 //!
 //! In a directory that others can write to, but that is sticky, nobody but its owner can move
 //! what belongs to root.
+//!
+//! One reading of a host walks the same few directories a thousand times. While
+//! [`HostRoot::keep_directories`] is in force they are held open and entered once, so that a reading
+//! is of one tree; what stands in them is looked at each time.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use super::root::{Distrust, HostRoot, ReadError, failed};
 use crate::sys::fs::{self, FileKind, FileStat};
@@ -20,6 +27,7 @@ pub(super) fn walk(root: &HostRoot, path: &Path) -> Result<Located, ReadError> {
     Walk {
         root,
         asked: path,
+        top: root.top()?,
         entered: Vec::new(),
         doubt: None,
         links: 0,
@@ -30,7 +38,7 @@ pub(super) fn walk(root: &HostRoot, path: &Path) -> Result<Located, ReadError> {
 /// The end of a walk: a name in an open directory.
 pub(super) struct Located {
     /// The directory, as a handle.
-    pub dir: OwnedFd,
+    pub dir: Rc<OwnedFd>,
     /// The name in it; `.` for the root directory itself.
     pub name: OsString,
     /// What stands there, never a symbolic link; `None` where nothing does.
@@ -44,7 +52,9 @@ pub(super) struct Located {
 struct Walk<'a> {
     root: &'a HostRoot,
     asked: &'a Path,
-    entered: Vec<(OwnedFd, OsString)>,
+    /// The root directory.
+    top: Rc<Entered>,
+    entered: Vec<(Rc<Entered>, OsString)>,
     doubt: Option<(PathBuf, Distrust)>,
     links: usize,
 }
@@ -54,15 +64,101 @@ const LINKS_MAX: usize = 40;
 /// Directories held open at once; deeper paths are not those of system files.
 const DEPTH_MAX: usize = 128;
 
+/// Directories that are kept open at once; those beyond are entered anew each time.
+const KEPT_MAX: usize = 256;
+
+/// A directory that was entered.
+#[derive(Debug)]
+struct Entered {
+    handle: Rc<OwnedFd>,
+    stat: FileStat,
+    /// Those in it, as far as they are kept.
+    below: RefCell<HashMap<OsString, Rc<Entered>>>,
+}
+
+impl Entered {
+    fn new(handle: Rc<OwnedFd>, stat: FileStat) -> Rc<Self> {
+        Rc::new(Self {
+            handle,
+            stat,
+            below: RefCell::default(),
+        })
+    }
+}
+
+/// The directories that are kept open, from the root directory on.
+#[derive(Debug)]
+pub(super) struct Kept {
+    top: Rc<Entered>,
+    count: Cell<usize>,
+}
+
+/// Lets the directories go when it is dropped.
+#[derive(Debug)]
+pub struct Keeping(Rc<HostRoot>);
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.0.kept.replace(None);
+    }
+}
+
+impl HostRoot {
+    /// Keeps the directories that are entered from now on open, until the answer is dropped: for one
+    /// reading of the host. What was kept before is let go at once.
+    pub fn keep_directories(self: &Rc<Self>) -> Result<Keeping, ReadError> {
+        self.kept.replace(None);
+        let kept = Kept {
+            top: self.top()?,
+            count: Cell::new(0),
+        };
+        self.kept.replace(Some(kept));
+        Ok(Keeping(Rc::clone(self)))
+    }
+
+    fn top(&self) -> Result<Rc<Entered>, ReadError> {
+        if let Some(kept) = &*self.kept.borrow() {
+            return Ok(Rc::clone(&kept.top));
+        }
+        let stat = fs::fstat(self.dir_fd()).map_err(|source| failed(Path::new("/"), source))?;
+        Ok(Entered::new(Rc::clone(&self.dir), stat))
+    }
+
+    /// Keeps a directory below another that is kept, if there is room.
+    fn keep(&self, above: &Entered, name: &OsStr, entered: &Rc<Entered>) {
+        if let Some(kept) = &*self.kept.borrow()
+            && kept.count.get() < KEPT_MAX
+        {
+            kept.count.set(kept.count.get() + 1);
+            let mut below = above.below.borrow_mut();
+            below.insert(name.to_owned(), Rc::clone(entered));
+        }
+    }
+}
+
 impl Walk<'_> {
     fn run(mut self) -> Result<Located, ReadError> {
-        let root_stat = self.io(fs::fstat(self.root.dir_fd()))?;
+        let root_stat = self.top.stat;
         self.judge(&root_stat, None);
         // What is still to walk, the next component last.
         let mut ahead = components(self.asked);
         while let Some(name) = ahead.pop() {
             if name == ".." {
                 self.entered.pop();
+                continue;
+            }
+            if ahead.is_empty() {
+                match fs::stat_at(self.here(), &name) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        return self.arrive(name, None);
+                    }
+                    Ok(stat) if stat.kind != FileKind::Symlink => {
+                        return self.arrive(name, Some(stat));
+                    }
+                    found => drop(self.io(found)?),
+                }
+            } else if let Some(entered) = self.kept(&name) {
+                self.enter(entered, name);
                 continue;
             }
             let handle = match fs::open_handle(self.here(), &name) {
@@ -79,8 +175,9 @@ impl Walk<'_> {
                 }
                 _ if ahead.is_empty() => return self.arrive(name, Some(stat)),
                 FileKind::Directory if self.entered.len() < DEPTH_MAX => {
-                    self.judge(&stat, Some(&name));
-                    self.entered.push((handle, name));
+                    let entered = Entered::new(Rc::new(handle), stat);
+                    self.root.keep(self.above(), &name, &entered);
+                    self.enter(entered, name);
                 }
                 FileKind::Directory => return self.io(Err(io::ErrorKind::InvalidFilename.into())),
                 _ => return self.io(Err(io::ErrorKind::NotADirectory.into())),
@@ -88,12 +185,25 @@ impl Walk<'_> {
         }
         // The path ends in a directory that was entered already: `/`, or one ending in `..`.
         match self.entered.pop() {
-            Some((handle, name)) => {
-                let stat = self.io(fs::fstat(&handle))?;
+            Some((entered, name)) => {
+                let stat = self.io(fs::fstat(&entered.handle))?;
                 self.arrive(name, Some(stat))
             }
             None => self.arrive(".".into(), Some(root_stat)),
         }
+    }
+
+    /// The directory of that name in the one that was entered last, if it is kept.
+    fn kept(&self, name: &OsStr) -> Option<Rc<Entered>> {
+        if self.entered.len() >= DEPTH_MAX {
+            return None;
+        }
+        self.above().below.borrow().get(name).map(Rc::clone)
+    }
+
+    fn enter(&mut self, entered: Rc<Entered>, name: OsString) {
+        self.judge(&entered.stat, Some(&name));
+        self.entered.push((entered, name));
     }
 
     fn follow(
@@ -137,8 +247,8 @@ impl Walk<'_> {
             self.path_of(Some(&name))
         };
         let dir = match self.entered.pop() {
-            Some((handle, _)) => handle,
-            None => self.io(self.root.dir_fd().try_clone_to_owned())?,
+            Some((entered, _)) => Rc::clone(&entered.handle),
+            None => Rc::clone(&self.top.handle),
         };
         Ok(Located {
             dir,
@@ -149,11 +259,12 @@ impl Walk<'_> {
         })
     }
 
+    fn above(&self) -> &Entered {
+        self.entered.last().map_or(&self.top, |(above, _)| above)
+    }
+
     fn here(&self) -> BorrowedFd<'_> {
-        match self.entered.last() {
-            Some((handle, _)) => handle.as_fd(),
-            None => self.root.dir_fd(),
-        }
+        self.above().handle.as_fd()
     }
 
     fn path_of(&self, name: Option<&OsStr>) -> PathBuf {

@@ -19,7 +19,7 @@ use crate::host::accounts::Accounts;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::login_defs::LoginDefs;
 use crate::host::not_read::NotRead;
-use crate::host::root::HostRoot;
+use crate::host::root::{HostRoot, Keeping};
 use crate::host::shadow::Shadow;
 use crate::logins::History;
 use crate::orders::acting::{self, Acting, sudo_policy};
@@ -45,6 +45,8 @@ const TWINS_MAX: usize = 32;
 /// What was read.
 pub struct Reading<'h> {
     root: Rc<HostRoot>,
+    /// Each of its directories is entered once.
+    _directories: Keeping,
     /// Its processes; `None` where it is not booted.
     moment: Option<Moment<'h>>,
     /// passwd(5), shadow(5), group(5).
@@ -98,6 +100,7 @@ impl<'h> Reading<'h> {
         ender: Option<&'h Ender>,
     ) -> Result<Self, HostError> {
         let [homes, ahead] = homes;
+        let directories = root.keep_directories()?;
         let accounts = Rc::new(Accounts::load(&root)?);
         let moment = ender.map(Ender::moment).transpose()?;
         Ok(Self {
@@ -106,6 +109,7 @@ impl<'h> Reading<'h> {
             files: UserFiles::new(homes, ahead, Rc::clone(&root), Rc::clone(&accounts)),
             accounts,
             root,
+            _directories: directories,
             moment,
             remembered,
             shells: BTreeMap::new(),

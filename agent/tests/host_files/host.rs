@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rescind_agent::host::root::HostRoot;
 
 pub struct Host {
     pub dir: PathBuf,
-    pub root: HostRoot,
+    pub root: Rc<HostRoot>,
 }
 
 impl Host {
@@ -19,7 +20,7 @@ impl Host {
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("rescind-host-{}-{next}", std::process::id()));
         fs::create_dir_all(dir.join("etc")).unwrap();
-        let root = HostRoot::at(&dir).unwrap();
+        let root = Rc::new(HostRoot::at(&dir).unwrap());
         let host = Self { dir, root };
         host.write(
             "/etc/passwd",

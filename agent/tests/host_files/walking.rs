@@ -66,6 +66,44 @@ fn links_are_followed_inside_the_root_where_root_made_them() {
     ] {
         let want = want.map(str::to_owned).map_err(str::to_owned);
         assert_eq!(read(&host, path), want, "{path}");
+        // And where each directory is entered once.
+        let keeping = host.root.keep_directories().unwrap();
+        assert_eq!([(); 2].map(|()| read(&host, path)), [want.clone(), want]);
+        drop(keeping);
+    }
+}
+
+#[test]
+fn one_reading_is_of_one_tree_and_the_next_of_the_next() {
+    let host = Host::new();
+    let put = |text| {
+        host.write("/new/sub/name", text, 0o600);
+        std::fs::rename(host.real("/new"), host.real("/dir")).unwrap();
+    };
+    put("first");
+    let keeping = host.root.keep_directories().unwrap();
+    let of = |text: &str| Ok(format!("/dir/sub/name: {text}"));
+    assert_eq!(read(&host, "/dir/sub/name"), of("first"));
+    // What stands in a directory is looked at each time.
+    host.write("/dir/sub/name", "written", 0o600);
+    assert_eq!(read(&host, "/dir/sub/name"), of("written"));
+    std::fs::rename(host.real("/dir"), host.real("/old")).unwrap();
+    put("second");
+    assert_eq!(read(&host, "/dir/sub/name"), of("written"));
+    drop(keeping);
+    assert_eq!(read(&host, "/dir/sub/name"), of("second"));
+}
+
+#[test]
+fn more_directories_than_are_kept_are_entered_all_the_same() {
+    let host = Host::new();
+    let path = |n| format!("/many/{n}/name");
+    for n in 0..400 {
+        host.write(&path(n), "x", 0o600);
+    }
+    let _keeping = host.root.keep_directories().unwrap();
+    for n in 0..400 {
+        assert_eq!(read(&host, &path(n)), Ok(format!("{}: x", path(n))));
     }
 }
 
