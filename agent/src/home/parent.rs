@@ -275,6 +275,8 @@ impl HomeChild {
             && running.last_used.elapsed() >= idle
         {
             self.leave_behind();
+            // Nobody may look for it again for an hour.
+            self.reap_soon();
         }
     }
 
@@ -389,17 +391,22 @@ impl HomeChild {
         self.left_behind
             .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
-}
 
-impl Drop for HomeChild {
-    fn drop(&mut self) {
-        self.leave_behind();
-        // An idle child is gone in a moment; one that hangs is left to init.
+    /// Waits a moment for children that were ended: an idle one needs no longer, one that hangs is
+    /// left for later, or to init.
+    fn reap_soon(&mut self) {
         let until = Instant::now() + Duration::from_millis(50);
         while !self.left_behind.is_empty() && Instant::now() < until {
             std::thread::sleep(Duration::from_micros(200));
             self.reap();
         }
+    }
+}
+
+impl Drop for HomeChild {
+    fn drop(&mut self) {
+        self.leave_behind();
+        self.reap_soon();
     }
 }
 
