@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 use zeroize::Zeroizing;
 
 use crate::sys::fs::{FileStat, FileTime};
@@ -343,12 +343,15 @@ pub struct Entry {
     pub facts: FileFacts,
 }
 
+/// Directories and links come by in one path.
+pub(super) const PARTS_MAX: usize = 512;
+
 /// What a path leads to, and all that decides about it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Looked {
     /// The directories and links on the way and, where there is one, what is at its end, in the
     /// order in which they are come by. The first is `/`.
-    #[n(0)]
+    #[cbor(n(0), decode_with = "parts_in_order")]
     pub parts: Vec<Part>,
     /// Which of the parts is the end; `None` where there is nothing.
     #[n(1)]
@@ -385,6 +388,23 @@ pub struct Part {
     /// `system.posix_acl_access`, where the mode leaves room for one (acl(5)); empty without.
     #[cbor(n(6), with = "minicbor::bytes")]
     pub acl: Vec<u8>,
+}
+
+/// Parts, so many and no more, each within one that came before it: whoever follows them upwards
+/// comes to an end.
+fn parts_in_order<C>(
+    decoder: &mut Decoder<'_>,
+    context: &mut C,
+) -> Result<Vec<Part>, minicbor::decode::Error> {
+    let parts = Vec::<Part>::decode(decoder, context)?;
+    let in_order = (0..).zip(&parts).all(|(place, part)| {
+        let within: Option<u32> = part.within;
+        within.is_none_or(|within| within < place)
+    });
+    match in_order && parts.len() <= PARTS_MAX {
+        true => Ok(parts),
+        false => Err(minicbor::decode::Error::message("this is not a way")),
+    }
 }
 
 impl Looked {
@@ -600,6 +620,39 @@ fn errno_in_words(errno: &i32) -> std::io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_way_goes_in_circles() {
+        let part = |within| Part {
+            name: b"a".to_vec(),
+            within,
+            kind: FileKind::Directory,
+            uid: 0,
+            gid: 0,
+            mode: 0o755,
+            acl: Vec::new(),
+        };
+        let read = |parts: Vec<Part>| {
+            let looked = Looked {
+                parts,
+                end: Some(1),
+                directory: 0,
+                name: b"a".to_vec(),
+            };
+            let bytes = rescind_protocol::cbor::to_vec(&looked);
+            rescind_protocol::cbor::from_slice::<Looked>(&bytes)
+        };
+        let good = read(vec![part(None), part(Some(0))]).unwrap();
+        assert_eq!(good.path(1), b"/a");
+        for circle in [
+            vec![part(Some(0)), part(Some(0))],
+            vec![part(None), part(Some(1))],
+            vec![part(None), part(Some(2)), part(Some(1))],
+            vec![part(None); PARTS_MAX + 1],
+        ] {
+            assert!(read(circle).is_err());
+        }
+    }
 
     #[test]
     fn what_a_child_says_is_cut_and_holds_no_control_characters() {

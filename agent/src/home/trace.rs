@@ -8,15 +8,13 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use super::message::{LinkTrouble, Looked, Part, Step, Trace, Why};
+use super::message::{LinkTrouble, Looked, PARTS_MAX, Part, Step, Trace, Why};
 use super::read::failed;
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno, xattr};
 
 /// Links followed in one path (path_resolution(7)).
 const LINKS_MAX: usize = 40;
-/// Directories come by in one path.
-const PARTS_MAX: usize = 512;
 
 /// Looks at a path with the rights this process has now.
 pub(super) fn trace(root: BorrowedFd<'_>, trace: &Trace) -> Result<Looked, Why> {
