@@ -13,6 +13,8 @@ pub(super) const DEPTH_MAX: usize = 144;
 pub(super) const FILES_MAX: usize = 2_000;
 /// Bytes read for one policy, all files together.
 pub(super) const BYTES_MAX: usize = 8 << 20;
+/// Bytes held of one policy once it is read: a rule of two bytes takes half a kilobyte.
+pub(super) const HELD_BYTES_MAX: usize = 32 << 20;
 /// Findings kept; a file of garbage has one per line.
 pub(super) const FINDINGS_MAX: usize = 1_000;
 

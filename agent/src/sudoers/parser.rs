@@ -8,13 +8,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::files::{Dialect, ReadProblem, SudoersFiles};
+use super::files::{Dialect, HELD_BYTES_MAX, ReadProblem, SudoersFiles};
 use super::include::{self, Included};
 use super::lexer::Lexer;
 use super::source::Sources;
 use super::tokens::{Tok, Token};
 use super::tree::{
-    Alias, AliasKind, Default, FindingKind, Member, Refused, Scope, Span, Sudoers, Unread,
+    Alias, AliasKind, Default, FindingKind, Member, Options, Refused, Scope, Span, Sudoers, Unread,
     UserSpec, Value, What,
 };
 
@@ -29,6 +29,8 @@ pub fn parse(reader: &dyn SudoersFiles, main: &Path, host: &[u8], dialect: Diale
                 lexer: Lexer::new(sources),
                 ahead: None,
                 policy,
+                no_options: Arc::default(),
+                held: 0,
                 host,
             };
             parser.file();
@@ -58,6 +60,10 @@ pub(super) struct Parser<'a> {
     pub(super) lexer: Lexer<'a>,
     ahead: Option<Token>,
     policy: Sudoers,
+    /// What rules without options share.
+    pub(super) no_options: Arc<Options>,
+    /// About how many bytes what was read takes.
+    held: usize,
     host: &'a [u8],
 }
 
@@ -77,12 +83,36 @@ impl Parser<'_> {
                 Tok::Defaults(scope) => self.defaults(scope),
                 _ => self.user_spec(),
             };
+            if self.held > HELD_BYTES_MAX {
+                return self.stop(start);
+            }
             if let Err(SyntaxError(why)) = result
                 && !self.skip_line(start, why)
             {
                 self.lexer_refused(start);
                 return;
             }
+        }
+    }
+
+    /// Reads no further: what comes after this is not known.
+    fn stop(&mut self, at: Span) {
+        let sources = &mut self.lexer.sources;
+        let path = sources.current_path().to_owned();
+        let why = format!(
+            "from line {} on it is not read: the policy takes more than {HELD_BYTES_MAX} bytes of \
+             memory",
+            at.line
+        );
+        sources.not_included(Some(at), &path, ReadProblem::Other(why));
+    }
+
+    /// Counts what is held of the policy; an error when that is too much.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), SyntaxError> {
+        self.held = self.held.saturating_add(bytes);
+        match self.held > HELD_BYTES_MAX {
+            true => Err(SyntaxError("the policy is too large")),
+            false => Ok(()),
         }
     }
 
@@ -285,6 +315,7 @@ impl Parser<'_> {
                     }
                 }
             };
+            self.hold(size_of::<Default>())?;
             settings.push((span, name, value));
             if !self.accept(&Tok::Comma) {
                 break;
@@ -322,6 +353,8 @@ impl Parser<'_> {
                 }
             }
         }
+        privileges.shrink_to_fit();
+        self.hold(size_of::<UserSpec>())?;
         let end = privileges.last().map_or(start, |privilege| privilege.span);
         self.expect(&Tok::Newline, "unexpected text after a rule")?;
         self.policy.specs.push(UserSpec {
@@ -380,12 +413,14 @@ impl Parser<'_> {
                 return Err(self.unexpected(why));
             };
             self.take();
+            self.hold(Member::BYTES)?;
             members.push(Member {
                 span: first.to(token.span),
                 negated,
                 what,
             });
             if !self.accept(&Tok::Comma) {
+                members.shrink_to_fit();
                 return Ok(members);
             }
         }
@@ -395,6 +430,7 @@ impl Parser<'_> {
         let mut members = Vec::new();
         loop {
             members.push(self.command()?);
+            self.hold(Member::BYTES)?;
             if !self.accept(&Tok::Comma) {
                 return Ok(members);
             }

@@ -22,13 +22,20 @@ impl Parser<'_> {
         loop {
             let mut rule = self.rule()?;
             if let Some(before) = rules.last() {
+                let has_own = !Arc::ptr_eq(&rule.options, &self.no_options);
                 inherit(&mut rule, before);
+                if has_own {
+                    self.hold(rule.options.bytes())?;
+                }
             }
+            self.hold(size_of::<Rule>() + Member::BYTES)?;
             rules.push(rule);
             if !self.accept(&Tok::Comma) {
                 break;
             }
         }
+        rules.shrink_to_fit();
+        self.hold(size_of::<Privilege>())?;
         let end = rules.last().map_or(start, |rule| rule.span);
         Ok(Privilege {
             span: start.to(end),
@@ -100,7 +107,10 @@ impl Parser<'_> {
         Ok(runas)
     }
 
-    fn options(&mut self) -> Result<Options, SyntaxError> {
+    fn options(&mut self) -> Result<Arc<Options>, SyntaxError> {
+        if !matches!(self.peek().tok, Tok::Option(_)) {
+            return Ok(Arc::clone(&self.no_options));
+        }
         let dialect = self.lexer.sources.dialect;
         let mut options = Options::default();
         while let Tok::Option(name) = self.peek().tok {
@@ -129,7 +139,8 @@ impl Parser<'_> {
                 OptionName::LimitPrivs => options.limitprivs = Some(value),
             }
         }
-        Ok(options)
+        self.hold(options.bytes())?;
+        Ok(Arc::new(options))
     }
 
     /// A command with its digests and negation.
@@ -259,24 +270,28 @@ fn inherit(rule: &mut Rule, before: &Rule) {
     if rule.runas.is_none() {
         rule.runas.clone_from(&before.runas);
     }
-    let (own, past) = (&mut rule.options, &before.options);
-    if own.role.is_none() && own.selinux_type.is_none() {
-        own.role.clone_from(&past.role);
-        own.selinux_type.clone_from(&past.selinux_type);
+    if *rule.options == Options::default() {
+        rule.options = Arc::clone(&before.options);
+    } else {
+        let (own, past) = (Arc::make_mut(&mut rule.options), &before.options);
+        if own.role.is_none() && own.selinux_type.is_none() {
+            own.role.clone_from(&past.role);
+            own.selinux_type.clone_from(&past.selinux_type);
+        }
+        if own.privs.is_none() && own.limitprivs.is_none() {
+            own.privs.clone_from(&past.privs);
+            own.limitprivs.clone_from(&past.limitprivs);
+        }
+        own.apparmor_profile = own
+            .apparmor_profile
+            .take()
+            .or_else(|| past.apparmor_profile.clone());
+        own.cwd = own.cwd.take().or_else(|| past.cwd.clone());
+        own.chroot = own.chroot.take().or_else(|| past.chroot.clone());
+        own.timeout_s = own.timeout_s.or(past.timeout_s);
+        own.not_before = own.not_before.or(past.not_before);
+        own.not_after = own.not_after.or(past.not_after);
     }
-    if own.privs.is_none() && own.limitprivs.is_none() {
-        own.privs.clone_from(&past.privs);
-        own.limitprivs.clone_from(&past.limitprivs);
-    }
-    own.apparmor_profile = own
-        .apparmor_profile
-        .take()
-        .or_else(|| past.apparmor_profile.clone());
-    own.cwd = own.cwd.take().or_else(|| past.cwd.clone());
-    own.chroot = own.chroot.take().or_else(|| past.chroot.clone());
-    own.timeout_s = own.timeout_s.or(past.timeout_s);
-    own.not_before = own.not_before.or(past.not_before);
-    own.not_after = own.not_after.or(past.not_after);
     let (own, past) = (&mut rule.tags, &before.tags);
     own.nopasswd = own.nopasswd.or(past.nopasswd);
     own.noexec = own.noexec.or(past.noexec);
@@ -290,7 +305,26 @@ fn inherit(rule: &mut Rule, before: &Rule) {
     }
 }
 
+impl Options {
+    /// About how many bytes they take.
+    fn bytes(&self) -> usize {
+        let texts = [
+            &self.role,
+            &self.selinux_type,
+            &self.apparmor_profile,
+            &self.privs,
+            &self.limitprivs,
+            &self.cwd,
+            &self.chroot,
+        ];
+        size_of::<Self>() + texts.into_iter().flatten().map(Vec::len).sum::<usize>()
+    }
+}
+
 impl Member {
+    /// About how many bytes one takes, with a short name.
+    pub(super) const BYTES: usize = size_of::<Self>() + 32;
+
     /// `ALL` as a command, not negated.
     pub(super) fn is_plain_all(&self) -> bool {
         !self.negated && matches!(&self.what, What::Command(command) if command.path.is_none())

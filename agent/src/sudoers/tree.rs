@@ -303,8 +303,8 @@ pub struct Rule {
     pub span: Span,
     /// As whom; `None` is the default runas user. Rules that share one list hold the same `Arc`.
     pub runas: Option<Arc<Runas>>,
-    /// `CWD=`, `TIMEOUT=` and the like.
-    pub options: Options,
+    /// `CWD=`, `TIMEOUT=` and the like. Rules that have the same mostly share one.
+    pub options: Arc<Options>,
     /// `NOPASSWD:` and the like.
     pub tags: Tags,
     /// The command; an alias or [`What::Command`].

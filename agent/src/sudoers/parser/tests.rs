@@ -332,3 +332,21 @@ fn a_large_policy_is_read_in_step_with_its_size() {
     let policy = Files::sudoers(&text).parse(Dialect::Sudo1_9_16);
     assert_eq!((policy.specs.len(), policy.findings.len()), (20_000, 0));
 }
+
+#[test]
+fn a_policy_of_too_many_rules_is_known_up_to_some_line() {
+    let short = format!("a ALL={}/x\n", "/x,".repeat(2_000_000));
+    let policy = Files::sudoers(&short).parse(Dialect::Sudo1_9_16);
+    assert_eq!((policy.specs.len(), policy.unread.len()), (0, 1));
+    assert!(policy.refused.is_none());
+    let many = "a ALL=CWD=/x /x, TIMEOUT=1 /y\n".repeat(200_000);
+    let policy = Files::sudoers(&many).parse(Dialect::Sudo1_9_16);
+    assert!((10_000..200_000).contains(&policy.specs.len()));
+    let next = policy.specs.len() + 1;
+    let why = format!("from line {next} on it is not read: ");
+    assert!(
+        policy.unread[0].reason.starts_with(&why),
+        "{:?}",
+        policy.unread
+    );
+}
