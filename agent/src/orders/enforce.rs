@@ -16,7 +16,7 @@ use crate::orders::guards::{self, Refusal};
 use crate::orders::hold::account_of;
 use crate::orders::host::{ChangeError, Host, HostError};
 use crate::orders::kept::Kept;
-use crate::orders::plan::{self, Change, Plan, Seen};
+use crate::orders::plan::{self, Change, Plan, PutOff, Seen};
 use crate::orders::reading::Reading;
 use crate::orders::{Engine, EngineError, confirm, reach};
 use crate::paths::key_files::KeyFileRef;
@@ -122,6 +122,7 @@ impl Engine {
         checks: Checks,
     ) -> Result<Result<Applied, Objection>, EngineError> {
         let mut applied = Applied::default();
+        let mut put_off = PutOff::default();
         for round in 0..ROUNDS_MAX {
             applied.failures.clear();
             let root = Rc::clone(self.host.root());
@@ -158,17 +159,23 @@ impl Engine {
                 plan.changes
                     .retain(|change| !matches!(change, Change::SetFields(_)));
             }
-            if plan.changes.is_empty() {
-                return Ok(Ok(applied));
-            }
-            let stale = self.make_all(id, &plan, &plan.kept(), &accounts, lock, &mut applied)?;
-            if !stale {
+            put_off = plan.put_off(true);
+            let stale = match plan.changes.is_empty() {
+                true => false,
+                false => self.make_all(id, &plan, &plan.kept(), &accounts, lock, &mut applied)?,
+            };
+            if !stale && !put_off.can_follow {
+                applied.failures.append(&mut put_off.what);
                 return Ok(Ok(applied));
             }
         }
-        applied
-            .failures
-            .push("files kept changing while they were edited".into());
+        if put_off.can_follow {
+            // They are drift until all are done.
+            applied.failures.append(&mut put_off.what);
+        } else {
+            let why = "files kept changing while they were edited";
+            applied.failures.push(why.into());
+        }
         Ok(Ok(applied))
     }
 

@@ -228,12 +228,15 @@ impl Engine {
             _ => None,
         };
         let mut reading = self.host.read()?;
-        let plan = plan_for(action, &see(action, &mut reading)?);
+        let mut plan = plan_for(action, &see(action, &mut reading)?);
         let accounts = Rc::clone(&reading.accounts);
         drop(reading);
+        let put_off = plan.put_off(false);
         if !plan.changes.is_empty() {
             self.make_all(id, &plan, &Kept::default(), &accounts, lock, &mut applied)?;
         }
+        // It is drift again at the next look.
+        applied.failures.extend(put_off.what);
         Ok(applied)
     }
 

@@ -177,7 +177,50 @@ fn removal(seen: &KeyFileSeen, remove: impl Fn(&KeyFile) -> Removed) -> Option<C
     })
 }
 
+/// What a record of the journal holds of lines that were taken, and of steps in words, with room to
+/// spare: see `PRIVATE_BYTES_MAX` of the store and `RECORD_BYTES_MAX` of the evidence.
+const TAKEN_BYTES_MAX: usize = 6 << 20;
+const STEPS_BYTES_MAX: usize = 256 << 10;
+
+/// What a plan leaves undone for now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PutOff {
+    /// What it is, in words.
+    pub what: Vec<String>,
+    /// Whether another round can do some of it.
+    pub can_follow: bool,
+}
+
 impl Plan {
+    /// Takes out of the plan what one record of the journal cannot hold: whoever owns a key file
+    /// decides how large it is, and must not keep the rest of an order from being carried out.
+    /// What is not to be given back (`keep`) may be of any size.
+    pub fn put_off(&mut self, keep: bool) -> PutOff {
+        let (mut taken, mut told) = (0, 0);
+        let mut put_off = PutOff::default();
+        self.changes.retain(|change| {
+            let Change::RemoveKeys(keys) = change else {
+                return true;
+            };
+            let step = change.step();
+            let words = step.target.len() + step.detail.len() + 16;
+            let lines = keys.lines.iter().filter(|_| keep);
+            let bytes: usize = lines.map(|line| line.bytes.len() + 16).sum();
+            if taken + bytes <= TAKEN_BYTES_MAX && told + words <= STEPS_BYTES_MAX {
+                (taken, told) = (taken + bytes, told + words);
+                return true;
+            }
+            put_off.can_follow |= bytes <= TAKEN_BYTES_MAX;
+            put_off.what.push(format!(
+                "{}: its {} key lines are more than is taken out at once",
+                step.target,
+                keys.lines.len()
+            ));
+            false
+        });
+        put_off
+    }
+
     /// What the changes take, to be kept before they are made.
     pub fn kept(&self) -> Kept {
         let mut kept = Kept::default();
@@ -405,6 +448,50 @@ mod tests {
         assert_eq!(
             words(&revoke_key(key(1), false, &seen)),
             ["/home/alice/.ssh/authorized_keys | take out key line 1"]
+        );
+    }
+
+    #[test]
+    fn a_key_file_of_any_size_does_not_keep_the_rest_from_being_done() {
+        let mut seen = alice();
+        let huge = line(1).repeat(TAKEN_BYTES_MAX / line(1).len() + 1);
+        seen.key_files.push(KeyFileSeen {
+            path: b"/home/alice/.ssh/authorized_keys2".to_vec(),
+            account: name("alice"),
+            shared: false,
+            file: KeyFile::parse(huge.into_bytes()),
+        });
+        let mut plan = disable(&seen);
+        let put_off = plan.put_off(true);
+        let file = "/home/alice/.ssh/authorized_keys2";
+        assert_eq!(put_off.what.len(), 1);
+        assert!(put_off.what[0].starts_with(file), "{put_off:?}");
+        assert!(!put_off.can_follow);
+        assert_eq!(plan, disable(&alice()));
+        assert_eq!(plan.put_off(true), PutOff::default());
+        assert_eq!(disable(&seen).put_off(false), PutOff::default());
+
+        // Ten thousand files are taken in several rounds.
+        let mut seen = alice();
+        let one = seen.key_files[0].clone();
+        seen.key_files = (0..10_000)
+            .map(|n| KeyFileSeen {
+                path: format!("/home/u{n}/.ssh/authorized_keys").into_bytes(),
+                ..one.clone()
+            })
+            .collect();
+        let mut plan = revoke_key(key(1), true, &seen);
+        let put_off = plan.put_off(true);
+        assert_eq!(plan.changes.len() + put_off.what.len(), 10_000);
+        assert!(put_off.can_follow && plan.changes.len() > 2_000);
+        let event = rescind_protocol::evidence::Event::Planned {
+            order: rescind_protocol::name::OrderId::from_bytes([0; 16]),
+            steps: plan.steps(),
+        };
+        let bytes = rescind_protocol::cbor::to_vec(&event).len();
+        assert!(
+            bytes < rescind_protocol::evidence::RECORD_BYTES_MAX - 1024,
+            "{bytes}"
         );
     }
 
