@@ -209,17 +209,19 @@ pub(super) fn quoted_words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
     std::iter::from_fn(move || {
         rest = rest.trim_ascii_start();
-        let first = *rest.first()?;
-        let (word, after) = match rest[1..].iter().position(|b| *b == b'"') {
-            Some(end) if first == b'"' => (&rest[1..=end], &rest[end + 2..]),
-            _ => {
-                let end = rest
-                    .iter()
-                    .position(u8::is_ascii_whitespace)
-                    .unwrap_or(rest.len());
-                (&rest[..end], &rest[end..])
-            }
+        let inside = match *rest.first()? {
+            b'"' => Some(&rest[1..]),
+            // Only a quote is worth a look at all that follows.
+            _ => None,
         };
+        let quoted = inside.and_then(|inside| {
+            let end = memchr::memchr(b'"', inside)?;
+            Some((&inside[..end], &inside[end + 1..]))
+        });
+        let (word, after) = quoted.unwrap_or_else(|| {
+            let end = rest.iter().position(u8::is_ascii_whitespace);
+            rest.split_at(end.unwrap_or(rest.len()))
+        });
         rest = after;
         Some(word)
     })

@@ -769,7 +769,8 @@ fn no_bytes_are_too_odd() {
 /// Users choose what is in their files; none may keep the survey from the next.
 #[test]
 fn no_file_takes_long() {
-    let patterns: [&[u8]; 20] = [
+    let patterns: [&[u8]; 21] = [
+        b"a ",
         b"{\"",
         b"{\"a\":[",
         b"{\"auths\":{\"a\":{\"auth\":\"YTpi\"}},",
@@ -812,7 +813,7 @@ fn no_file_takes_long() {
         // After a head that one reader wants, only the patterns that it could mind.
         let few = if head.is_empty() { patterns.len() } else { 6 };
         for pattern in &patterns[..few] {
-            let bytes = [head, &pattern.repeat((32 << 10) / pattern.len())].concat();
+            let bytes = [head, &pattern.repeat((64 << 10) / pattern.len())].concat();
             for read in &readers {
                 let started = own_time();
                 read(
@@ -823,9 +824,9 @@ fn no_file_takes_long() {
                     &mut |_| {},
                 );
                 let took = own_time() - started;
-                // A debug build; what is quadratic takes far longer.
+                // A debug build takes a hundredth of it; what is quadratic takes far longer.
                 assert!(
-                    took.as_secs() < 60,
+                    took.as_secs() < 5,
                     "{took:?} for {}",
                     pattern.escape_ascii()
                 );
