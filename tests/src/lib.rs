@@ -19,6 +19,9 @@
 //! Nothing here touches the accounts, the sshd or the network of the machine the tests run on, apart
 //! from interfaces and namespaces whose names begin with `rescind-` or `rsc`, which it removes again.
 
+/// Every reader of bytes, for fuzzing.
+pub mod readers;
+
 mod account;
 mod canaries;
 mod command;

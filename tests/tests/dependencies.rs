@@ -1,4 +1,5 @@
 //! Holds every dependency to deny.toml: its licence, where it comes from, and that it is not banned.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -10,10 +11,35 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 #[test]
 fn every_dependency_is_one_we_want() {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let rules = std::fs::read_to_string(repository.join("deny.toml")).unwrap();
+    let built = hold_to_rules("..", &[]);
+    assert!(built.len() > 50, "{built:?}");
+}
+
+/// What the readers are fuzzed with becomes no part of Rescind: it may bring libFuzzer, whose licence
+/// we do not need, and for the rest only what is built anyhow, in the same versions.
+#[test]
+fn fuzzing_brings_libfuzzer_and_nothing_else() {
+    let ours = hold_to_rules("..", &[]);
+    let fuzz = hold_to_rules("fuzz", &["NCSA"]);
+    let more: Vec<&str> = fuzz
+        .iter()
+        .filter(|package| !ours.contains(*package))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(
+        more,
+        ["arbitrary", "libfuzzer-sys", "rescind-fuzz"],
+        "tests/fuzz/Cargo.lock is behind: copy Cargo.lock over it and run `cargo metadata` there"
+    );
+}
+
+/// Holds what is built of a workspace, given by its directory beneath tests/, to deny.toml, and
+/// returns its names and versions.
+fn hold_to_rules(workspace: &str, more_licences: &[&str]) -> BTreeSet<(String, String)> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rules = std::fs::read_to_string(tests.join("../deny.toml")).unwrap();
     let rules: toml::Table = toml::from_str(&rules).unwrap();
-    let allowed = texts(&rules["licenses"]["allow"]);
+    let allowed = [texts(&rules["licenses"]["allow"]), more_licences.to_vec()].concat();
     let registries = texts(&rules["sources"]["allow-registry"]);
     let banned: Vec<&str> = rules["bans"]["deny"]
         .as_array()
@@ -22,47 +48,46 @@ fn every_dependency_is_one_we_want() {
         .map(|ban| ban["name"].as_str().unwrap())
         .collect();
 
-    let metadata = cargo(&[
-        "metadata",
-        "--locked",
-        "--format-version=1",
-        "--filter-platform",
-        TARGET,
-    ]);
+    let directory = tests.join(workspace);
+    let metadata = cargo(
+        &directory,
+        &[
+            "metadata",
+            "--locked",
+            "--format-version=1",
+            "--filter-platform",
+            TARGET,
+        ],
+    );
     let metadata: Value = serde_json::from_slice(&metadata).unwrap();
     // metadata also lists what only a feature that is off would bring; the tree is what is built.
-    let tree = cargo(&[
-        "tree",
-        "--locked",
-        "--workspace",
-        "--prefix=none",
-        "--target",
-        TARGET,
-    ]);
+    let tree = cargo(
+        &directory,
+        &[
+            "tree",
+            "--locked",
+            "--workspace",
+            "--prefix=none",
+            "--target",
+            TARGET,
+        ],
+    );
     let tree = String::from_utf8(tree).unwrap();
-    let built: BTreeSet<(&str, &str)> = tree
+    let built: BTreeSet<(String, String)> = tree
         .lines()
         .filter_map(|line| {
             let (name, rest) = line.split_once(" v")?;
-            Some((name, rest.split(' ').next()?))
+            Some((name.to_owned(), rest.split(' ').next()?.to_owned()))
         })
         .collect();
+    let text = |package: &Value, key: &str| package[key].as_str().unwrap().to_owned();
     let packages: Vec<&Value> = metadata["packages"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(|package| {
-            built.contains(&(
-                package["name"].as_str().unwrap(),
-                package["version"].as_str().unwrap(),
-            ))
-        })
+        .filter(|package| built.contains(&(text(package, "name"), text(package, "version"))))
         .collect();
-    assert!(
-        packages.len() == built.len() && built.len() > 50,
-        "{} of {built:?}",
-        packages.len()
-    );
+    assert_eq!(packages.len(), built.len(), "{built:?}");
 
     let mut wrong = Vec::new();
     for package in packages {
@@ -87,6 +112,7 @@ fn every_dependency_is_one_we_want() {
         "not in keeping with deny.toml:\n{}",
         wrong.join("\n")
     );
+    built
 }
 
 #[test]
@@ -110,11 +136,11 @@ fn licence_expressions_are_judged_as_spdx_means_them() {
     }
 }
 
-/// Runs cargo on the workspace and returns what it printed.
-fn cargo(words: &[&str]) -> Vec<u8> {
+/// Runs cargo on a workspace and returns what it printed.
+fn cargo(directory: &Path, words: &[&str]) -> Vec<u8> {
     let ran = Command::new(env!("CARGO"))
         .args(words)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .current_dir(directory)
         .output()
         .expect("cargo runs this test, so it is there");
     assert!(

@@ -1,0 +1,3 @@
+#![no_main]
+
+rescind_fuzz::target!("sudoers");
