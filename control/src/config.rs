@@ -98,7 +98,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not what it should be.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), in_print(source))]
     Parse {
         /// The file.
         path: PathBuf,
@@ -115,6 +115,16 @@ pub enum ConfigError {
         /// What it may be.
         want: &'static str,
     },
+}
+
+/// What TOML says of a mistake, with the line it is in: that may hold anything.
+fn in_print(error: &toml::de::Error) -> String {
+    let plain = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    let shown = |c: char| match plain(c) {
+        true => c.to_string(),
+        false => c.escape_default().to_string(),
+    };
+    error.to_string().chars().map(shown).collect()
 }
 
 impl Config {
@@ -278,7 +288,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
-        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        let config: Config = toml::from_str(text).map_err(|error| in_print(&error))?;
         config.in_range().map_err(|error| error.to_string())
     }
 
@@ -310,6 +320,7 @@ mod tests {
             ("heartbeat_s = 60", "idle_timeout_s = 90"),
             ("names = ['a b']", "DNS names"),
             ("log = 'loud'", "want error, warn"),
+            ("a\u{1b}[2J = 1", r"a\u{1b}[2J = 1"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
