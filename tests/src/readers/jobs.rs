@@ -6,6 +6,7 @@ use rescind_agent::deferred::anacrontab::{Anacrontab, Line as AnacronLine};
 use rescind_agent::deferred::at_job::AtJob;
 use rescind_agent::deferred::cron::{self, Kind, TableFacts, TableName};
 use rescind_agent::deferred::crontab::{Crontab, Format, Line};
+use rescind_agent::deferred::programs::{self, Named};
 use rescind_agent::paths::at_jobs::{self, AtFacts, Waiting};
 use rescind_agent::paths::cron_jobs::{self, CronFacts, Owner, Table};
 use rescind_agent::paths::pam_gate::Asks;
@@ -40,6 +41,13 @@ pub const TARGET: Target = Target {
         "60",
         "*/0",
         "**",
+        "cd /opt && ./x; ",
+        "nice -n 5 env A=b sh -c 'x y' ",
+        "run-parts /etc/cron.daily ",
+        "test -x /x || ( ",
+        "$(",
+        "`",
+        "+!/x ",
         "\r\n",
     ],
     made: nothing_made,
@@ -47,6 +55,7 @@ pub const TARGET: Target = Target {
         "agent/src/deferred/crontab.rs",
         "agent/src/deferred/anacrontab.rs",
         "agent/src/deferred/at_job.rs",
+        "agent/src/deferred/programs.rs",
         "agent/src/deferred/schedule.rs",
         "agent/src/deferred/cron.rs",
         "agent/src/paths/cron_jobs.rs",
@@ -78,7 +87,22 @@ fn read(bytes: &[u8]) {
         cron::may_make_jobs(b"alice", None, Some(bytes)),
         Some(!listed)
     );
+    for line in bytes.split(|byte| *byte == b'\n').take(64) {
+        for named in programs::of_shell(line) {
+            is_named(&named, line);
+        }
+        for named in programs::of_unit(line).0 {
+            is_named(&named, line);
+        }
+    }
     told(bytes, AtJob::of_file_name(first));
+}
+
+/// A program is told by a name that has something in it and is no longer than its line.
+fn is_named(named: &Named, line: &[u8]) {
+    let (Named::Path(name) | Named::InPath(name) | Named::AllIn(name) | Named::Below(_, name)) =
+        named;
+    assert!(!name.is_empty() && name.len() <= line.len());
 }
 
 fn table(bytes: &[u8], format: Format) {

@@ -1,10 +1,13 @@
-//! What agent and control plane say to each other: frames, messages, enrolment.
+//! What agent and control plane say to each other: frames, messages, enrolment; and what the local
+//! command line asks the agent.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use rescind_agent::daemon::admin::Request;
 use rescind_agent::link::frames::{FrameError, FrameReader};
 use rescind_protocol::cbor;
+use rescind_protocol::enrol::{EnrolRequest, Enrolled};
 use rescind_protocol::evidence::ChainHead;
 use rescind_protocol::frame::{FRAME_BYTES_MAX, FrameBuffer, LENGTH_BYTES};
 use rescind_protocol::message::{
@@ -33,6 +36,9 @@ pub const TARGET: Target = Target {
         "\x1a\0\0\0\0",
         "\x0a",
         "\x0b",
+        "{\"request\":\"paths\",\"account\":\"alice\"}",
+        "{\"request\":\"apply\",\"signed\":\"",
+        "\"dry_run\":true}",
     ],
     made,
     rooms: &["protocol/src/message.rs", "protocol/src/frame.rs"],
@@ -46,6 +52,21 @@ fn read(bytes: &[u8]) {
     // Whatever the lengths say: the input as the body of every kind.
     if let Some((kind, body)) = bytes.split_first() {
         message(kind & 0x8f, body);
+    }
+    match cbor::from_slice::<EnrolRequest>(bytes) {
+        Ok(request) => assert_eq!(
+            cbor::from_slice(&cbor::to_vec(&request)).ok(),
+            Some(request)
+        ),
+        Err(why) => is_told_safely(&why.to_string()),
+    }
+    match cbor::from_slice::<Enrolled>(bytes) {
+        Ok(joined) => assert_eq!(cbor::from_slice(&cbor::to_vec(&joined)).ok(), Some(joined)),
+        Err(why) => is_told_safely(&why.to_string()),
+    }
+    match serde_json::from_slice::<Request>(bytes) {
+        Ok(request) => drop(serde_json::to_vec(&request).expect("what was read can be said")),
+        Err(why) => is_told_safely(&why.to_string()),
     }
     assert_eq!(
         through_the_link(bytes),
@@ -206,6 +227,16 @@ fn made() -> Vec<Vec<u8>> {
         .map(|message| message.to_frame().to_bytes())
         .collect();
     seeds.push(seeds.concat());
+    let joined = Enrolled {
+        host,
+        certificate: "-----BEGIN CERTIFICATE-----".into(),
+        ca: "-----BEGIN CERTIFICATE-----".into(),
+        not_after: now,
+        order_keys: Vec::new(),
+        server_name: "control.example".into(),
+    };
+    seeds.push(cbor::to_vec(&joined));
+    seeds.push(br#"{"request":"explain","account":"alice"}"#.to_vec());
     seeds.push([&[0x0b][..], &cbor::to_vec(&now)].concat());
     seeds
 }

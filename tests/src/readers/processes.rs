@@ -1,6 +1,10 @@
 //! What /proc and logind say of processes and sessions.
 
+use std::path::Path;
+
 use rescind_agent::processes::holdings::SudoBorn;
+use rescind_agent::processes::moment::Moment;
+use rescind_agent::processes::services::services;
 use rescind_agent::processes::table::Proc;
 use rescind_agent::processes::{Holdings, Scope, Subject};
 
@@ -63,6 +67,7 @@ fn read(bytes: &[u8]) {
         scratch.put("sessions/3", file("session"));
         let proc = Proc::open(&scratch.path().join("proc")).expect("the directory is there");
         table(&proc);
+        of_services(&proc, &scratch.path().join("sessions"));
         for scope in [Scope::WholeUid, Scope::SessionsOnly] {
             let name = "alice".parse().expect("it is a name");
             let subject = Subject {
@@ -77,6 +82,15 @@ fn read(bytes: &[u8]) {
             are_told_safely(&holdings.paths(&subject));
         }
     });
+}
+
+fn of_services(proc: &Proc, sessions: &Path) {
+    let moment = Moment::now(proc, sessions).expect("the directory is there");
+    for boot_s in [0, 100_000] {
+        let (found, gaps) = services(&moment, boot_s);
+        assert!(!found.contains_key(&0), "root's are left out");
+        gaps.iter().for_each(|gap| is_told_safely(gap));
+    }
 }
 
 fn table(proc: &Proc) {

@@ -1,7 +1,14 @@
-//! The agent's own settings, and small files of the host that it reads to know where it is.
+//! Settings of the agent and of the control plane, and small files and attributes of the host that
+//! say little each: os-release, hostname, nsswitch.conf, access control lists, capabilities.
 
 use rescind_agent::config::{Config, LinkUser, ServerAddress, Trust, host_name, os_name};
 
+use rescind_agent::host::acl::{EXECUTE, Guarded, READ, WRITE};
+use rescind_agent::host::capabilities;
+use rescind_agent::sections::coverage;
+use rescind_control::config::Config as ControlConfig;
+
+use super::alice::{alice, root};
 use super::scratch::Scratch;
 use super::told::{is_told_in_lines, is_told_safely};
 use super::{Target, nothing_made};
@@ -38,9 +45,21 @@ pub const TARGET: Target = Target {
         "= {",
         "2026-01-01T00:00:00Z",
         "18446744073709551615",
+        "[agents]\n",
+        "[operators]\n",
+        "listen = \"[::]:7443\"\n",
+        "passwd: files sss [NOTFOUND=return] systemd\n",
+        "\x02\0\0\0",
+        "\x02\0\x06\0",
+        "\x10\0\x04\0",
+        "\x01\0\0\x02",
     ],
     made: nothing_made,
-    rooms: &["agent/src/config"],
+    rooms: &[
+        "agent/src/config",
+        "agent/src/sections/coverage.rs",
+        "control/src/config.rs",
+    ],
 };
 
 fn read(bytes: &[u8]) {
@@ -48,7 +67,12 @@ fn read(bytes: &[u8]) {
         agent_toml(scratch, bytes);
         trust_toml(scratch, bytes);
         host(scratch, bytes);
+        control_toml(scratch, bytes);
     });
+    attributes(bytes);
+    for not_read in coverage::directories(bytes) {
+        is_told_safely(&not_read.why);
+    }
     if let Ok(text) = std::str::from_utf8(bytes) {
         address(text.split('\n').next().unwrap_or_default());
     }
@@ -79,6 +103,35 @@ fn trust_toml(scratch: &Scratch, bytes: &[u8]) {
             assert_eq!(again, Some(trust));
         }
         Err(why) => is_told_in_lines(&why.to_string()),
+    }
+}
+
+fn control_toml(scratch: &Scratch, bytes: &[u8]) {
+    let path = scratch.put("etc/rescind/control.toml", bytes);
+    match ControlConfig::load(Some(&path)) {
+        Ok(config) => assert_eq!(ControlConfig::load(Some(&path)).ok(), Some(config)),
+        Err(why) => is_told_in_lines(&why.to_string()),
+    }
+}
+
+/// What the kernel keeps beside a file. It checks lists that are set, but not those of every file
+/// system that is mounted.
+fn attributes(bytes: &[u8]) {
+    if let Some(names) = capabilities::that_make_root(bytes) {
+        assert!(names.iter().all(|name| name.starts_with("cap_")));
+    }
+    for mode in [0, 0o604, 0o777] {
+        let file = Guarded {
+            uid: 1001,
+            gid: 1500,
+            mode,
+            acl: bytes,
+        };
+        assert!(file.lets(&root(), READ | WRITE | EXECUTE));
+        let together = file.lets(&alice(), READ | WRITE);
+        let apart = [READ, WRITE].map(|want| file.lets(&alice(), want));
+        // Two groups of hers may each give one.
+        assert!(!together || apart == [true, true]);
     }
 }
 
