@@ -2,6 +2,7 @@
 
 use super::lines::{Module, Stack, Step};
 use super::stack::{Answer, anything};
+use super::told;
 use crate::host::account::{GroupRef, PasswordState};
 
 /// Somebody who wants something of a service, not root.
@@ -75,7 +76,7 @@ impl Stack {
             }
             _ => None,
         })?;
-        Some((found.0.escape_ascii().to_string(), found.1))
+        Some((told(&found.0), found.1))
     }
 }
 

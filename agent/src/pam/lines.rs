@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::told;
 use crate::host::lines::{Lines, number};
 
 /// Gives the configuration of a service: the file of that name in `/etc/pam.d` or, where there is
@@ -96,7 +97,7 @@ struct Reading<'f> {
 impl Reading<'_> {
     /// Adds the lines of one file that are of the task; says whether there is such a file.
     fn add(&mut self, service: &[u8], depth: usize, to: &mut Vec<Step>) -> Result<bool, String> {
-        let name = service.escape_ascii();
+        let name = told(service);
         if depth > DEPTH_MAX {
             return Err(format!("{name}: includes within includes without end"));
         }
@@ -150,10 +151,7 @@ impl Reading<'_> {
     fn count_step(&mut self, service: &[u8]) -> Result<(), String> {
         self.steps += 1;
         match self.steps > STEPS_MAX {
-            true => Err(format!(
-                "{}: more than {STEPS_MAX} lines",
-                service.escape_ascii()
-            )),
+            true => Err(format!("{}: more than {STEPS_MAX} lines", told(service))),
             false => Ok(()),
         }
     }
@@ -167,14 +165,11 @@ impl Reading<'_> {
         let service = service.unwrap_or_default();
         // An absolute path may be given; only names beneath the usual directories are looked up.
         if service.is_empty() || service.contains(&b'/') {
-            return Err(format!("{} cannot be included", service.escape_ascii()));
+            return Err(format!("{} cannot be included", told(service)));
         }
         match self.add(service, depth + 1, to)? {
             true => Ok(()),
-            false => Err(format!(
-                "{} is included, but is not there",
-                service.escape_ascii()
-            )),
+            false => Err(format!("{} is included, but is not there", told(service))),
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct Service {
 impl Service {
     /// Its name, fit to be printed.
     pub fn told(&self) -> String {
-        self.name.escape_ascii().to_string()
+        told(&self.name)
     }
 
     /// Reads a service.
@@ -41,5 +41,18 @@ impl Service {
             account: account_stack(name, files),
             auth: auth_stack(name, files),
         }
+    }
+}
+
+/// The longest name of a service or module that is told.
+const TOLD_BYTES_MAX: usize = 128;
+
+/// A name, fit to be printed; of a longer one the beginning.
+fn told(name: &[u8]) -> String {
+    match name.get(..TOLD_BYTES_MAX) {
+        Some(beginning) if name.len() > TOLD_BYTES_MAX => {
+            format!("{}…", beginning.escape_ascii())
+        }
+        _ => name.escape_ascii().to_string(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::lines::{Action, Module, Stack, Step};
+use super::told;
 
 /// What pam_unix(8) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,8 +155,14 @@ pub(super) fn anything(module: &Module) -> Vec<&[u8]> {
     all
 }
 
+/// Modules that are told by their names.
+const NAMED_MAX: usize = 16;
+
 fn unknown_modules(steps: &[Step], names: &mut Vec<String>) {
     for step in steps {
+        if names.len() > NAMED_MAX {
+            return;
+        }
         match step {
             Step::Substack(inner) => unknown_modules(inner, names),
             Step::Module(module) => {
@@ -167,10 +174,15 @@ fn unknown_modules(steps: &[Step], names: &mut Vec<String>) {
                 ];
                 let file = module.file.as_slice();
                 let name = file.strip_suffix(b".so").unwrap_or(file);
-                let name = name.escape_ascii().to_string();
-                if !known.contains(&file) && !names.contains(&name) {
-                    names.push(name);
+                let name = told(name);
+                if known.contains(&file) || names.contains(&name) {
+                    continue;
                 }
+                if names.len() == NAMED_MAX {
+                    names.push("others".into());
+                    return;
+                }
+                names.push(name);
             }
         }
     }
