@@ -74,7 +74,7 @@ pub enum BadSection {
     #[error("{0} bytes, a section has at most {SECTION_BYTES_MAX}")]
     TooLong(usize),
     /// Not JSON, or not of that form.
-    #[error("not a section: {0}")]
+    #[error("not a section: {}", beginning(.0))]
     Form(#[from] serde_json::Error),
     /// It is another one than the message said.
     #[error("it calls itself {0}")]
@@ -88,6 +88,21 @@ pub enum BadSection {
     /// A row that is no object, too long or too deep.
     #[error("row {0} is no object, or too long or too deep")]
     Row(usize),
+}
+
+/// What JSON says of a mistake. It quotes what it did not want, which may be all of a section.
+fn beginning(error: &serde_json::Error) -> String {
+    const CHARS_MAX: usize = 200;
+    let text = error.to_string();
+    let mut shown: String = text.chars().take(CHARS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push_str(&format!(
+            "… (line {} column {})",
+            error.line(),
+            error.column()
+        ));
+    }
+    shown
 }
 
 impl<'a> Document<'a> {
@@ -174,8 +189,10 @@ mod tests {
             (&good.replace(r#""later":1"#, r#""format":1"#), "duplicate"),
             (&good.replace("total\":3", "total\":-3"), "not a section"),
             (&deep, "too deep"),
+            (&format!("\"{}\"", "x".repeat(5000)), "x… (line 1 column"),
         ] {
             let error = parse(json).unwrap_err();
+            assert!(error.len() < 300, "{} bytes", error.len());
             assert!(error.contains(why), "{error}, want {why}");
         }
     }
