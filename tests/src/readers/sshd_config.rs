@@ -17,6 +17,7 @@ use rescind_agent::sshd::release::Release;
 use rescind_agent::sshd::worlds::{describe, worlds};
 
 use super::alice::{alice, are_told_safely, root};
+use super::cost::alone;
 use super::told::is_told_safely;
 use super::tree::Tree;
 use super::{Target, nothing_made};
@@ -105,13 +106,15 @@ fn read(bytes: &[u8]) {
         "OpenSSH_9.2p1 Debian-2",
         "OpenSSH_10.0p2 Debian-7",
     ] {
-        let release: Release = banner.parse().expect("it is a release");
-        let config = Config::load(&tree, Path::new(MAIN), &release);
-        match &config {
-            Ok(config) => of_config(config, &tree),
-            Err(error) => of_error(error, &tree),
-        }
-        ways_in(config, &mut tree);
+        alone(|| {
+            let release: Release = banner.parse().expect("it is a release");
+            let config = Config::load(&tree, Path::new(MAIN), &release);
+            match &config {
+                Ok(config) => of_config(config, &tree),
+                Err(error) => of_error(error, &tree),
+            }
+            ways_in(config, &mut tree);
+        });
     }
     let text = String::from_utf8_lossy(bytes);
     match text.parse::<Release>() {

@@ -12,6 +12,7 @@ use rescind_agent::sudoers::{
 };
 
 use super::alice::{alice, root};
+use super::cost::alone;
 use super::told::{holds_no_control, is_told_safely};
 use super::tree::Tree;
 use super::{Target, nothing_made};
@@ -77,9 +78,11 @@ pub const TARGET: Target = Target {
 fn read(bytes: &[u8]) {
     let tree = Tree::parse(bytes, SUDOERS);
     for dialect in [Dialect::Sudo1_9_5, Dialect::Sudo1_9_13, Dialect::Sudo1_9_16] {
-        let sudoers = parse(&tree, Path::new(SUDOERS), b"web1", dialect);
-        places(&sudoers, &tree);
-        answers(&sudoers);
+        alone(|| {
+            let sudoers = parse(&tree, Path::new(SUDOERS), b"web1", dialect);
+            places(&sudoers, &tree);
+            answers(&sudoers);
+        });
     }
     let sources = nsswitch::sources(Some(bytes));
     assert!(
