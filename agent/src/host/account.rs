@@ -19,8 +19,11 @@ pub struct Account {
     pub passwd_line: u32,
     /// The password field that decides: shadow(5)'s, or passwd(5)'s own where it is not `x`.
     pub password: PasswordState,
-    /// The line of `/etc/shadow`, from 1, where there is one.
+    /// The line of `/etc/shadow`, from 1, where there is one: one that nothing can read where the
+    /// password is [`PasswordState::Missing`].
     pub shadow_line: Option<u32>,
+    /// What is odd about these lines.
+    pub oddities: Oddities,
     /// shadow(5) field 8: the day, counted from 1970-01-01, from which the account is expired.
     ///
     /// `None` also where passwd(5) has the password itself: pam_unix(8) then asks shadow(5) for
@@ -52,12 +55,50 @@ pub struct Aging {
     pub inactive: Option<i64>,
 }
 
+/// What is odd about the lines of an account; as a rule nothing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Oddities {
+    /// Of a password that is [`PasswordState::Usable`]: whether it looks like a hash.
+    pub hash: HashShape,
+    /// shadow(5) has a number below zero, or one that is too large: some C libraries pass over
+    /// such a line, others take the number for none.
+    pub number: bool,
+    /// What shadow(5) says of an account that has its password in passwd(5): PAM does not ask it,
+    /// sshd without PAM does.
+    pub unasked_shadow: Option<UnaskedShadow>,
+}
+
+/// What a password field looks like that is no lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HashShape {
+    /// crypt(3) may give it for some password.
+    #[default]
+    Possible,
+    /// It gives nothing that looks like this: no password matches.
+    Impossible,
+    /// It is of a kind that crypt(5) does not name.
+    OfUnknownKind,
+}
+
+/// See [`Oddities::unasked_shadow`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnaskedShadow {
+    /// Field 2.
+    pub password: PasswordState,
+    /// As in [`Oddities::hash`].
+    pub hash: HashShape,
+    /// Field 8.
+    pub expire_day: Option<i64>,
+    /// As in [`Oddities::number`].
+    pub odd_number: bool,
+}
+
 /// What a password field says, without its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordState {
     /// Empty: no password is asked (where `nullok` or PermitEmptyPasswords lets that through).
     Empty,
-    /// A hash that some password may match.
+    /// A hash that some password may match, as far as its shape tells.
     Usable,
     /// Begins with `!`: locked as shadow(5), passwd(1) and sshd(8) understand it.
     Locked,

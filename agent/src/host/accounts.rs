@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rescind_protocol::name::AccountName;
 
-use super::account::{Account, Aging, GroupRef, PasswordState};
+use super::account::{Account, Aging, GroupRef, HashShape, Oddities, PasswordState, UnaskedShadow};
 use super::group::{Group, GroupEntry};
 use super::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use super::passwd::{Passwd, PasswdEntry};
@@ -237,6 +237,8 @@ impl Accounts {
             }
         }
         let decides = shadow.filter(|_| entry.is_shadowed());
+        let unasked = shadow.filter(|_| !entry.is_shadowed());
+        let field = decides.map_or(entry.password, |shadow| shadow.password);
         Some(Account {
             name: account_name(entry.name)?,
             uid: entry.uid,
@@ -245,11 +247,28 @@ impl Accounts {
             shell: entry.shell.to_vec(),
             passwd_line: entry.line,
             password: self.password_state(entry, shadow),
-            shadow_line: shadow.map(|shadow| shadow.line),
+            shadow_line: shadow
+                .map(|shadow| shadow.line)
+                .or_else(|| self.unread_shadow_line(entry.name)),
+            oddities: Oddities {
+                hash: HashShape::of(field),
+                number: decides.is_some_and(|shadow| shadow.odd_number),
+                unasked_shadow: unasked.map(|shadow| UnaskedShadow {
+                    password: PasswordState::of_field(shadow.password),
+                    hash: HashShape::of(shadow.password),
+                    expire_day: shadow.expire_day,
+                    odd_number: shadow.odd_number,
+                }),
+            },
             expire_day: decides.and_then(|shadow| shadow.expire_day),
             aging: decides.map_or_else(Aging::default, |shadow| shadow.aging),
             groups,
         })
+    }
+
+    /// A line of shadow(5) with this name that nothing can read.
+    fn unread_shadow_line(&self, name: &[u8]) -> Option<u32> {
+        self.shadow.as_ref().ok()?.line_of(name)
     }
 
     fn password_state(

@@ -272,12 +272,39 @@ pub fn field_range(line: &[u8], n: usize) -> Option<Range<usize>> {
     Some(start..start + len)
 }
 
-/// A number as glibc's readers of account files take it: blanks and a `+` before it are skipped.
+/// The text of a line as readers in C see it: it ends at the first NUL.
+pub fn text_of(line: &[u8]) -> &[u8] {
+    &line[..memchr::memchr(0, line).unwrap_or(line.len())]
+}
+
+/// A number as glibc's readers of account files take it.
 pub fn number_field(field: &[u8]) -> Option<u32> {
-    std::str::from_utf8(field.trim_ascii_start())
-        .ok()?
-        .parse()
-        .ok()
+    u32::try_from(strtoul(field)?).ok()
+}
+
+/// strtoul(3) over a whole field: blanks and a sign before the digits, and a number below zero is
+/// counted from the end of all numbers. `None` where that is not all of the field.
+pub fn strtoul(field: &[u8]) -> Option<u64> {
+    let blanks = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let text = &field[field.iter().position(|byte| !blanks(byte))?..];
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let next = |number: u64, digit: &u8| {
+        let number = number.checked_mul(10)?;
+        number.checked_add(u64::from(digit - b'0'))
+    };
+    let number = digits.iter().try_fold(0, next);
+    Some(match number {
+        Some(number) if negative => number.wrapping_neg(),
+        Some(number) => number,
+        None => u64::MAX,
+    })
 }
 
 #[cfg(test)]
@@ -354,6 +381,30 @@ mod tests {
         assert_eq!(Lines::parse(Vec::new()).containing(b"a").count(), 0);
         let named = Lines::parse(b"al:\n \tal:x\nxal:\nal\nbal:al:\nal:".to_vec());
         assert_eq!(named.named(b"al").collect::<Vec<_>>(), [0, 1, 5]);
+    }
+
+    #[test]
+    fn numbers_are_those_of_strtoul() {
+        for (field, number) in [
+            ("0", Some(0)),
+            (" \t\x0b7", Some(7)),
+            ("+7", Some(7)),
+            ("007", Some(7)),
+            ("-0", Some(0)),
+            ("-18446744073709551615", Some(1)),
+            ("4294967295", Some(u32::MAX)),
+            ("4294967296", None),
+            ("-1", None),
+            ("99999999999999999999999", None),
+            ("7 ", None),
+            ("0x7", None),
+            ("+", None),
+            ("- 7", None),
+            (" ", None),
+            ("", None),
+        ] {
+            assert_eq!(number_field(field.as_bytes()), number, "{field:?}");
+        }
     }
 
     #[test]

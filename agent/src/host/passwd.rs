@@ -5,7 +5,7 @@ use std::fmt;
 use rescind_protocol::name::AccountName;
 
 use super::account::PasswordState;
-use super::lines::{LineKind, Lines, Unparsed, fields, kind_of, number, number_field};
+use super::lines::{LineKind, Lines, Unparsed, fields, kind_of, number, number_field, text_of};
 use super::password::{self, PasswordLock, Restored};
 
 /// `/etc/passwd`.
@@ -121,18 +121,17 @@ impl fmt::Debug for PasswdEntry<'_> {
     }
 }
 
-/// `x`, or `##` and the name: what pam_unix(8) takes for "look in shadow(5)".
+/// `x`, `##` and the name, or `*NP*`: what pam_unix(8) takes for "look in shadow(5)".
 fn is_shadowed(name: &str, field: &[u8]) -> bool {
-    field == b"x" || field.strip_prefix(b"##") == Some(name.as_bytes())
+    field == b"x" || field == b"*NP*" || field.strip_prefix(b"##") == Some(name.as_bytes())
 }
 
 fn entry(index: usize, line: &[u8]) -> Option<PasswdEntry<'_>> {
     let LineKind::Entry(line) = kind_of(line) else {
         return None;
     };
-    let ([name, password, uid, gid, gecos, home, shell], _) = fields(line);
-    // Readers in C end a line at a NUL, each in its own way.
-    if name.is_empty() || memchr::memchr(0, line).is_some() {
+    let ([name, password, uid, gid, gecos, home, shell], _) = fields(text_of(line));
+    if name.is_empty() {
         return None;
     }
     Some(PasswdEntry {
@@ -187,6 +186,7 @@ mod tests {
                 want(1, "root", 0, b"/bin/bash"),
                 want(4, "alice", 1000, b"/bin/bash\r"),
                 want(5, "alice", 1001, b"/bin/sh"),
+                want(8, "nul", 5, b""),
                 want(9, "short", 1002, b""),
                 want(10, "plus", 7, b"/a:b"),
                 want(11, r"\xff\xfe", 1003, b""),
@@ -194,15 +194,15 @@ mod tests {
             ]
         );
         let unparsed: Vec<_> = passwd.unparsed().map(|u| u.line).collect();
-        assert_eq!(unparsed, [6, 7, 8]);
+        assert_eq!(unparsed, [6, 7]);
         assert_eq!(passwd.nis().collect::<Vec<_>>(), [12, 13]);
         assert_eq!(passwd.to_bytes(), UGLY);
     }
 
     #[test]
     fn a_hash_in_passwd_is_locked_and_unlocked_on_every_line() {
-        let before = b"a:$6$s$h:1:1:::\nb:x:2:2:::\n a::3:3:::\na:x:4:4:::\na:##a:5:5:::\na:*";
-        let locked = b"a:!$6$s$h:1:1:::\nb:x:2:2:::\n a:!:3:3:::\na:x:4:4:::\na:##a:5:5:::\na:!*";
+        let before = b"a:$6$s$h:1:1:::\nb:x:2:2:::\n a::3:3:::\na:x:4:4:::\na:##a:5:5:::\na:*NP*:6:6:::\na:*";
+        let locked = b"a:!$6$s$h:1:1:::\nb:x:2:2:::\n a:!:3:3:::\na:x:4:4:::\na:##a:5:5:::\na:*NP*:6:6:::\na:!*";
         let alice: AccountName = "a".parse().unwrap();
         let mut passwd = Passwd::parse(before.to_vec());
         let locks = passwd.lock_password(&alice);
@@ -218,7 +218,8 @@ mod tests {
                 (3, true, true),
                 (4, false, false),
                 (5, false, false),
-                (6, true, false)
+                (6, false, false),
+                (7, true, false)
             ]
         );
         assert!(
@@ -228,7 +229,7 @@ mod tests {
         use Restored::*;
         assert_eq!(
             passwd.unlock_password(&alice, &locks),
-            [Yes, Yes, NothingToDo, NothingToDo, Yes]
+            [Yes, Yes, NothingToDo, NothingToDo, NothingToDo, Yes]
         );
         assert_eq!(passwd.to_bytes(), before);
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use minicbor::{Decode, Encode};
 use rescind_protocol::name::AccountName;
 
-use super::account::PasswordState;
+use super::account::{HashShape, PasswordState};
 use super::lines::{Edit, Lines, field_range, number};
 
 impl PasswordState {
@@ -20,6 +20,61 @@ impl PasswordState {
             Some(b'$' | b'_') => Self::Usable,
             Some(_) if field.len() < 13 => Self::Unusable,
             Some(_) => Self::Usable,
+        }
+    }
+}
+
+/// What the hashes of crypt(5) begin with, and how many letters stand behind the last `$`; `None`
+/// where that is not looked at.
+const KINDS: [(&[u8], Option<usize>); 15] = [
+    (b"$y$", Some(43)),
+    (b"$gy$", Some(43)),
+    (b"$7$", Some(43)),
+    (b"$2a$", Some(53)),
+    (b"$2b$", Some(53)),
+    (b"$2x$", Some(53)),
+    (b"$2y$", Some(53)),
+    (b"$6$", Some(86)),
+    (b"$5$", Some(43)),
+    (b"$1$", Some(22)),
+    (b"$3$", Some(32)),
+    (b"$md5$", Some(22)),
+    (b"$md5,", Some(22)),
+    (b"$sha1$", None),
+    (b"$2$", None),
+];
+
+impl HashShape {
+    /// The shape of a field that is no lock. In doubt it is possible.
+    pub(super) fn of(field: &[u8]) -> Self {
+        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
+        let is_possible = match field {
+            [b'$', ..] => {
+                let kind = KINDS.iter().find(|(prefix, _)| field.starts_with(prefix));
+                let Some((prefix, letters)) = kind else {
+                    return Self::OfUnknownKind;
+                };
+                let end = field
+                    .rsplit(|byte| *byte == b'$')
+                    .next()
+                    .unwrap_or_default();
+                field.len() >= prefix.len() + letters.unwrap_or(0)
+                    && letters.is_none_or(|letters| end.len() == letters)
+                    && end.iter().all(is_letter)
+            }
+            // Extended DES.
+            [b'_', rest @ ..] => rest.len() == 19 && rest.iter().all(is_letter),
+            // DES, of 16 pieces of a password at most, and what pam_unix cuts off behind it; in the
+            // beginning the salt, of which old C libraries are not particular.
+            _ => {
+                let hash = field.get(2..).unwrap_or_default();
+                let letters = hash.iter().take_while(|byte| is_letter(byte)).count();
+                (11..=16 * 11).contains(&letters)
+            }
+        };
+        match is_possible {
+            true => Self::Possible,
+            false => Self::Impossible,
         }
     }
 }
@@ -168,5 +223,51 @@ mod tests {
                 "{field:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_hash_has_a_shape() {
+        use HashShape::*;
+        for (field, shape) in [
+            ("$6$salt$hash", Impossible),
+            ("$y$j9T$salt$hash", Impossible),
+            ("$6$", Impossible),
+            ("$1$saltsalt$9xy1btjgzLYfb7hivXtC/", Impossible),
+            ("$1$saltsalt$9xy1btjgzLYfb7hivXtC//", Possible),
+            ("$1$saltsalt$9xy1btjgzLYfb7hivXtC//!", Impossible),
+            ("$1$$ysVNzQc4CTMkp5daOdZ.3/", Possible),
+            (
+                "$5$rounds=5000$s$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.",
+                Possible,
+            ),
+            (
+                "$7$CU..../....saltsaltsaltsalt$lZYtutyt4uMnbWCC4xrRb39kLX8lgRaAvZ6mAYi1/e1",
+                Possible,
+            ),
+            (
+                "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
+                Possible,
+            ),
+            ("$sha1$1000$saltsalt$Afd9xS7u8w4h.ywETK2u0ha2i2TG", Possible),
+            (
+                "$md5,rounds=1000$saltsalt$$RyArBbzo5hNt3lP2QzjeP0",
+                Possible,
+            ),
+            ("$md5$saltsalt$$htFYkfcXgVn6XJq7JYvMH/", Possible),
+            ("$3$$878d8014606cda29677a44efa1353fc7", Possible),
+            ("$argon2id$v=19$m=16,t=2,p=1$c2FsdA$x", OfUnknownKind),
+            ("$9$", OfUnknownKind),
+            ("rEK1ecacw.7.c", Possible),
+            ("rEK1ecacw.7.c,M.zz", Possible),
+            ("rEK1ecacw-7.c", Impossible),
+            ("rEK1ecacw.7.", Impossible),
+            ("NP-no password at all", Impossible),
+            ("_J9..rasmBYk8r9AiWNc", Possible),
+            ("_J9..rasmBYk8r9AiWN", Impossible),
+        ] {
+            assert_eq!(HashShape::of(field.as_bytes()), shape, "{field:?}");
+        }
+        assert_eq!(HashShape::of(&[b'x'; 178]), Possible);
+        assert_eq!(HashShape::of(&[b'x'; 179]), Impossible);
     }
 }

@@ -6,7 +6,7 @@ use rescind_protocol::name::AccountName;
 
 use super::account::{Aging, PasswordState};
 use super::expiry::{self, ExpiryChange};
-use super::lines::{LineKind, Lines, Unparsed, fields, kind_of, number};
+use super::lines::{LineKind, Lines, Unparsed, fields, kind_of, number, strtoul, text_of};
 use super::password::{self, PasswordLock, Restored};
 
 /// `/etc/shadow`. Its buffer is wiped when it is dropped.
@@ -15,7 +15,7 @@ pub struct Shadow {
     lines: Lines,
 }
 
-/// A line as glibc's getspent(3) understands it; fields that are missing at the end are empty.
+/// A line as glibc's getspent(3) understands it; of the fields at the end some may be missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShadowEntry<'a> {
     /// The line, from 1.
@@ -28,6 +28,8 @@ pub struct ShadowEntry<'a> {
     pub aging: Aging,
     /// Field 8, where it holds a day at which the account really expires.
     pub expire_day: Option<i64>,
+    /// A number is below zero or too large, see [`Oddities::number`](super::account::Oddities).
+    pub odd_number: bool,
 }
 
 impl Shadow {
@@ -55,6 +57,11 @@ impl Shadow {
     pub fn named(&self, name: &[u8]) -> impl Iterator<Item = ShadowEntry<'_>> {
         let entry_at = |index| entry(index, self.lines.line(index));
         self.lines.named(name).filter_map(entry_at)
+    }
+
+    /// The first line that begins with a name, from 1, whether or not it is an entry.
+    pub fn line_of(&self, name: &[u8]) -> Option<u32> {
+        self.lines.named(name).next().map(number)
     }
 
     /// Lines that should be entries and are not.
@@ -127,7 +134,7 @@ impl fmt::Debug for ShadowEntry<'_> {
             .field("password", &PasswordState::of_field(self.password))
             .field("aging", &self.aging)
             .field("expire_day", &self.expire_day)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,6 +142,7 @@ fn entry(index: usize, line: &[u8]) -> Option<ShadowEntry<'_>> {
     let LineKind::Entry(line) = kind_of(line) else {
         return None;
     };
+    let text = text_of(line);
     let (
         [
             name,
@@ -148,35 +156,70 @@ fn entry(index: usize, line: &[u8]) -> Option<ShadowEntry<'_>> {
             flag,
         ],
         count,
-    ) = fields(line);
-    // Readers in C end a line at a NUL, each in its own way.
-    if name.is_empty() || count < 2 || memchr::memchr(0, line).is_some() {
+    ) = fields(text);
+    // A line that ends before a field is none, but the line of old, which ends with the third number.
+    let is_whole = match count {
+        9 => true,
+        8 => !expire.is_empty(),
+        6 => warn.trim_ascii().is_empty(),
+        5 => !max.is_empty(),
+        _ => false,
+    };
+    if name.is_empty() || !is_whole {
         return None;
     }
-    for unused in [min, warn, flag] {
-        days(unused)?;
-    }
+    let of_old = count < 8;
+    let rest = |field| {
+        if of_old {
+            Some(Days::None)
+        } else {
+            days(field)
+        }
+    };
+    let all = [
+        days(last_change)?,
+        days(min)?,
+        days(max)?,
+        // Blanks before the fourth number are passed over even where there is none.
+        rest(warn.trim_ascii_start())?,
+        rest(inactive)?,
+        rest(expire)?,
+        rest(flag)?,
+    ];
+    let day = |nth: usize| match all[nth] {
+        Days::Some(day) => Some(day),
+        Days::None | Days::Odd => None,
+    };
     Some(ShadowEntry {
         line: number(index),
         name,
         password,
         aging: Aging {
-            last_change: days(last_change)?,
-            max: days(max)?,
-            inactive: days(inactive)?,
+            last_change: day(0),
+            max: day(2),
+            inactive: day(4),
         },
-        expire_day: days(expire)?,
+        expire_day: day(5),
+        odd_number: all.iter().any(|days| matches!(days, Days::Odd)),
     })
 }
 
-/// A field of days: `Some(None)` where it says nothing, `None` where it is no number. What readers
-/// make of a negative number is for those who judge the account.
-fn days(field: &[u8]) -> Option<Option<i64>> {
-    let text = std::str::from_utf8(field.trim_ascii_start()).ok()?;
-    if text.is_empty() {
-        return Some(None);
+/// A field of days.
+enum Days {
+    /// It says nothing.
+    None,
+    Some(i64),
+    /// Below zero, or too large for days that are counted in 32 bits.
+    Odd,
+}
+
+/// `None` where the field is no number, and the line is no entry.
+fn days(field: &[u8]) -> Option<Days> {
+    if field.is_empty() {
+        return Some(Days::None);
     }
-    text.parse().ok().map(Some)
+    let days = i32::try_from(strtoul(field)?);
+    Some(days.map_or(Days::Odd, |days| Days::Some(days.into())))
 }
 
 #[cfg(test)]
@@ -254,21 +297,53 @@ mod tests {
         let shadow = Shadow::parse(ugly.to_vec());
         let seen: Vec<_> = shadow
             .entries()
-            .map(|e| (e.line, e.expire_day, e.aging.max))
+            .map(|e| (e.line, e.expire_day, e.aging.max, e.odd_number))
             .collect();
         assert_eq!(
             seen,
             [
-                (1, None, Some(99999)),
-                (2, Some(20000), None),
-                (3, None, Some(99999)),
-                (4, Some(-1), Some(-1))
+                (1, None, Some(99999), false),
+                (2, Some(20000), None, false),
+                (3, None, Some(99999), false),
+                (4, None, None, true)
             ]
         );
         assert_eq!(
             shadow.unparsed().map(|u| u.line).collect::<Vec<_>>(),
             [5, 6, 7, 8]
         );
+        // Each was given to getent(1) of glibc 2.31, 2.36 and 2.41.
+        for (rest, is_entry) in [
+            ("x:1:0:9:7:::", true),
+            ("x:1:0:9:7::1", true),
+            ("x:1:0:9:7::1:", true),
+            ("x:1:0:9", true),
+            ("x:1:0:9:", true),
+            ("x:1:0:9: ", true),
+            ("x:1:0:9: :::", true),
+            ("x:1:0: :7:::", false),
+            ("x:1:0:9:7:: 1:", true),
+            ("x:1:0:9:7::+1:", true),
+            ("x:1:0:9:7::1:0", true),
+            ("x:1:0:9:7:::\0x", true),
+            ("x:::", false),
+            ("x:1:0:", false),
+            ("x:1:0:9:7", false),
+            ("x:1:0:9:7:", false),
+            ("x:1:0:9:7::", false),
+            ("x:1:0:9:7::1 :", false),
+            ("x:1:0:9:7:: :", false),
+            ("x:1:0:9:7::1x:", false),
+            ("x:1:0:9:7::1::", false),
+            ("x:1:0:9:7::1:x", false),
+            ("x:1:0:9:7:::\r", false),
+            ("x", false),
+            ("x:", false),
+            ("", false),
+        ] {
+            let shadow = Shadow::parse(format!("u:{rest}\n").into());
+            assert_eq!(shadow.entries().count() == 1, is_entry, "{rest:?}");
+        }
         let shown = format!("{shadow:?} {:?}", shadow.entries().collect::<Vec<_>>());
         assert!(!shown.contains("$6$"), "{shown}");
     }

@@ -1,7 +1,7 @@
 //! What PAM says to those that ask it before they start something as an account: daemons, and
 //! programs that somebody is at.
 
-use super::account_state::{self, Judge};
+use super::account_state::{self, Judge, MustChange};
 use super::verdict::Checks;
 use crate::host::account::Account;
 use crate::pam::{Answer, Service, Stack, Unix};
@@ -43,17 +43,41 @@ pub fn check(account: &Account, asks: &Asks, today: i64, checks: &mut Checks) {
             return turn_unknown(&unix, &format!("PAM service {service}: {why}"), checks);
         }
     };
-    if account_state::must_change(account) {
-        // Nobody is there to be asked for a new password.
-        if stack.answer(Unix::MustChange) == Answer::Refuses {
-            checks.closed(format!(
-                "the password must be changed first{} (PAM service {service})",
-                account_state::shadow_line(account)
-            ));
-        }
-        return;
+    // pam_unix looks at expiry first.
+    if unix.is_sure_to_pass() {
+        let due = account_state::must_change(account, today);
+        return check_due(account, due, stack, &service, checks);
     }
     through(stack, &service, &unix, checks);
+}
+
+/// Whether the service starts something where the password must be changed: nobody is there to be
+/// asked for a new one.
+fn check_due(
+    account: &Account,
+    due: MustChange,
+    stack: &Stack,
+    service: &str,
+    checks: &mut Checks,
+) {
+    if due == MustChange::No {
+        return;
+    }
+    let at = account_state::shadow_line(account);
+    let of = format!("{at} (PAM service {service})");
+    match (stack.answer(Unix::MustChange), due) {
+        (Answer::LetsPass, _) => {}
+        (Answer::Refuses, MustChange::SomePam) => checks.unknown(format!(
+            "some releases of PAM want the password to be changed first{of}"
+        )),
+        (Answer::Refuses, _) => {
+            checks.closed(format!("the password must be changed first{of}"));
+        }
+        (Answer::Depends(modules), _) => checks.unknown(format!(
+            "the password must be changed, and {} decides whether first{of}",
+            modules.join(", ")
+        )),
+    }
 }
 
 /// What a service's stack makes of what pam_unix says.
@@ -154,6 +178,45 @@ mod tests {
         assert_eq!(
             told(&unix, |account| account.aging.last_change = Some(0)),
             "Closed the password must be changed first (/etc/shadow:21) (PAM service cron)"
+        );
+        assert_eq!(
+            told(&unix, |account| account.aging.max = Some(99)),
+            "Closed the password must be changed first (/etc/shadow:21) (PAM service cron)"
+        );
+        assert_eq!(
+            told(&unix, |account| {
+                account.aging.last_change = None;
+                account.aging.max = Some(90);
+            }),
+            "Unknown some releases of PAM want the password to be changed first (/etc/shadow:21) \
+             (PAM service cron)"
+        );
+        assert_eq!(
+            told(&unix, |account| account.aging.max = Some(100)),
+            "Unknown some releases of PAM want the password to be changed first (/etc/shadow:21) \
+             (PAM service cron)"
+        );
+        assert_eq!(
+            told(&unix, |account| account.aging.max = Some(101)),
+            "Open runs"
+        );
+        assert_eq!(
+            told(
+                &pam("account sufficient pam_x.so\naccount required pam_unix.so"),
+                |account| account.aging.last_change = Some(0)
+            ),
+            "Unknown the password must be changed, and pam_x decides whether first \
+             (/etc/shadow:21) (PAM service cron)"
+        );
+        let both = |account: &mut Account| {
+            account.aging.last_change = Some(0);
+            account.expire_day = Some(1);
+        };
+        let minds_expiry = pam("account [acct_expired=die default=ignore] pam_unix.so\n\
+                                account required pam_permit.so");
+        assert_eq!(
+            told(&minds_expiry, both),
+            "Closed the account is expired since day 1 (/etc/shadow:21)"
         );
         assert_eq!(
             told(&pam("account required pam_permit.so"), expired),

@@ -2,7 +2,7 @@
 
 use rescind_protocol::path::{AccessPath, Mechanism};
 
-use super::account_state;
+use super::account_state::{self, Judge};
 use super::evaluate::{Situation, View};
 use super::methods;
 use super::ssh_gate::{self, Means};
@@ -81,7 +81,11 @@ fn check_password(view: &View<'_>, situation: &Situation, method: &str, checks: 
         }
     }
     let mut own = Checks::default();
-    account_state::check_password(view.account, &mut own);
+    let judge = match settings.use_pam.value {
+        true => Judge::Pam,
+        false => Judge::SshdAlone,
+    };
+    account_state::check_password_for(view.account, judge, &mut own);
     if view.account.password == PasswordState::Empty && !settings.permit_empty_passwords.value {
         let origin = &settings.permit_empty_passwords.origin;
         own.closed(format!(
