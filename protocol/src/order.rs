@@ -79,6 +79,17 @@ pub enum Action {
         #[n(0)]
         order: OrderId,
     },
+    /// End once what was opened over ssh with this key, of one account or of all of the host; what
+    /// was opened by other means goes on.
+    #[n(4)]
+    EndKeySessions {
+        /// The key.
+        #[n(0)]
+        fingerprint: KeyFingerprint,
+        /// One account, or the whole host.
+        #[n(1)]
+        account: Option<AccountName>,
+    },
 }
 
 impl Action {
@@ -94,6 +105,7 @@ impl Action {
             Self::RevokeKey { .. } => "revoke-key",
             Self::EndSessions { .. } => "end-sessions",
             Self::Release { .. } => "release",
+            Self::EndKeySessions { .. } => "end-key-sessions",
         }
     }
 }

@@ -241,6 +241,19 @@ impl ControlPlane {
         self.order(&["end-sessions", account, "--host", host], request)
     }
 
+    /// Orders that what was opened with a key ends, once; `account` for one account only.
+    #[track_caller]
+    pub fn end_key_sessions(
+        &self,
+        host: &str,
+        fingerprint: &str,
+        account: Option<&str>,
+        request: Request<'_>,
+    ) -> Order<'_> {
+        let words = ["end-sessions", "--opened-with", fingerprint, "--host", host];
+        self.order(&[&words, account.as_slice()].concat(), request)
+    }
+
     /// Releases an order: what it took comes back.
     #[track_caller]
     pub fn release(&self, order: &str, request: Request<'_>) -> Order<'_> {

@@ -176,6 +176,7 @@ fn alice() -> Subject {
         gid: ALICE,
         subuids: Vec::new(),
         scope: Scope::WholeUid,
+        only: None,
     }
 }
 

@@ -181,6 +181,7 @@ fn on_host(args: &[String]) -> Tested {
         uid: uid.parse()?,
         gid: uid.parse()?,
         subuids: Vec::new(),
+        only: None,
         scope: match scope.as_str() {
             "whole" => Scope::WholeUid,
             _ => Scope::SessionsOnly,

@@ -39,7 +39,7 @@ pub enum ActionKind {
     DisableAccount,
     /// [`Action::RevokeKey`].
     RevokeKey,
-    /// [`Action::EndSessions`].
+    /// [`Action::EndSessions`] and [`Action::EndKeySessions`].
     EndSessions,
     /// [`Action::Release`].
     Release,
@@ -50,7 +50,7 @@ impl From<&Action> for ActionKind {
         match action {
             Action::DisableAccount { .. } => Self::DisableAccount,
             Action::RevokeKey { .. } => Self::RevokeKey,
-            Action::EndSessions { .. } => Self::EndSessions,
+            Action::EndSessions { .. } | Action::EndKeySessions { .. } => Self::EndSessions,
             Action::Release { .. } => Self::Release,
         }
     }

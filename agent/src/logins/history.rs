@@ -26,7 +26,7 @@ pub struct History {
     keys: BTreeMap<KeyFingerprint, BTreeMap<AccountName, Login>>,
     /// The same for the keys of CAs.
     authorities: BTreeMap<KeyFingerprint, BTreeMap<AccountName, Login>>,
-    /// The sshds of this boot that let somebody in with a key.
+    /// The sshds of this boot that let somebody in.
     opened: HashMap<ProcessId, Opened>,
     left_out: u64,
     /// Since when accepted logins over ssh are on record without a gap; `None` where that cannot
@@ -41,8 +41,10 @@ pub struct History {
 pub struct Opened {
     /// As whom.
     pub account: AccountName,
-    /// With which key.
-    pub key: KeyFingerprint,
+    /// By which proof.
+    pub how: How,
+    /// With which key, where it was one and the line says which.
+    pub key: Option<KeyFingerprint>,
     /// From where.
     pub from: Option<Box<str>>,
     /// When, in microseconds on CLOCK_MONOTONIC.
@@ -208,14 +210,32 @@ impl History {
             slept_us: clock::slept_us(),
             account,
             from: session.remote_host.as_deref(),
+        })?
+        .key
+    }
+
+    /// By what an sshd let an account in; `None` where that is not on record. `start_time` is in
+    /// clock ticks since boot.
+    pub fn opening(
+        &self,
+        account: &AccountName,
+        pid: ProcessId,
+        start_time: u64,
+    ) -> Option<&Opened> {
+        self.opened_by(&Opener {
+            pid,
+            started_us: clock::ticks_us(start_time),
+            slept_us: clock::slept_us(),
+            account,
+            from: None,
         })
     }
 
-    /// The key with which the process that serves a session let it in.
+    /// By what the process that serves a session let it in.
     ///
     /// A pid is used again. It is the same process only if the line is younger than it, and the
     /// account and, where both are known, the address are the same.
-    pub fn opened_by(&self, asked: &Opener<'_>) -> Option<KeyFingerprint> {
+    pub fn opened_by(&self, asked: &Opener<'_>) -> Option<&Opened> {
         let opened = self.opened.get(&asked.pid)?;
         let same_address = match (&opened.from, asked.from) {
             (Some(known), Some(asked)) => **known == *asked,
@@ -223,7 +243,7 @@ impl History {
         };
         let on_boottime = opened.monotonic_us + asked.slept_us;
         let younger = on_boottime + CLOCK_SLACK_US >= asked.started_us;
-        (younger && same_address && opened.account == *asked.account).then_some(opened.key)
+        (younger && same_address && opened.account == *asked.account).then_some(opened)
     }
 }
 
@@ -364,13 +384,18 @@ mod tests {
         assert_eq!(history.last(&alice).unwrap().how, How::Certificate);
     }
 
+    fn key_of(history: &History, asked: &Opener<'_>) -> Option<KeyFingerprint> {
+        history.opened_by(asked)?.key
+    }
+
     #[test]
     fn a_pid_that_is_used_again_is_not_taken_for_the_same() {
         let mut history = History::default();
         let alice: AccountName = "alice".parse().unwrap();
         let opened = |monotonic_us, n| Opened {
             account: alice.clone(),
-            key: key(n),
+            how: How::PublicKey,
+            key: Some(key(n)),
             from: Some("192.0.2.1".into()),
             monotonic_us,
         };
@@ -382,46 +407,55 @@ mod tests {
             account: &alice,
             from: Some("192.0.2.1"),
         };
-        assert_eq!(history.opened_by(&asked), Some(key(1)));
+        assert_eq!(key_of(&history, &asked), Some(key(1)));
         let later = Opener {
             started_us: 102_000_000,
             ..asked
         };
-        assert_eq!(history.opened_by(&later), None, "started after the line");
+        assert_eq!(key_of(&history, &later), None, "started after the line");
         // A host that slept: the line's clock stood still meanwhile.
         let slept = Opener {
             started_us: 599_500_000,
             slept_us: 500_000_000,
             ..asked
         };
-        assert_eq!(history.opened_by(&slept), Some(key(1)));
+        assert_eq!(key_of(&history, &slept), Some(key(1)));
         let bob = "bob".parse().unwrap();
         assert_eq!(
-            history.opened_by(&Opener {
-                account: &bob,
-                ..asked
-            }),
+            key_of(
+                &history,
+                &Opener {
+                    account: &bob,
+                    ..asked
+                }
+            ),
             None
         );
         assert_eq!(
-            history.opened_by(&Opener {
-                from: Some("192.0.2.2"),
-                ..asked
-            }),
+            key_of(
+                &history,
+                &Opener {
+                    from: Some("192.0.2.2"),
+                    ..asked
+                }
+            ),
             None
         );
         assert_eq!(
-            history.opened_by(&Opener {
-                from: None,
-                ..asked
-            }),
+            key_of(
+                &history,
+                &Opener {
+                    from: None,
+                    ..asked
+                }
+            ),
             Some(key(1))
         );
-        assert_eq!(history.opened_by(&Opener { pid: 8, ..asked }), None);
+        assert_eq!(key_of(&history, &Opener { pid: 8, ..asked }), None);
         // Lines come in any order.
         history.add_opened(7, opened(200_000_000, 2));
         history.add_opened(7, opened(100_000_000, 1));
-        assert_eq!(history.opened_by(&later), Some(key(2)));
+        assert_eq!(key_of(&history, &later), Some(key(2)));
     }
 
     #[test]

@@ -34,4 +34,5 @@ pub mod utmp;
 mod watcher;
 
 pub use history::History;
+pub use login::How;
 pub use watcher::LoginLog;

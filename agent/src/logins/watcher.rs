@@ -147,12 +147,13 @@ fn add_line(history: &mut History, program: Program, line: &Line) {
         }),
     };
     let Some(login) = login else { return };
-    if let (Some(key), Some(pid)) = (login.key, line.pid)
+    if let (Program::Sshd, Some(pid)) = (program, line.pid)
         && line.newest_boot
     {
         let opened = Opened {
             account: login.account.clone(),
-            key,
+            how: login.how,
+            key: login.key,
             from: login.from.clone(),
             monotonic_us: line.monotonic_us,
         };

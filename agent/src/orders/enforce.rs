@@ -1,6 +1,7 @@
 //! From an accepted order to its outcome: plan, guard, apply, verify, conclude.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use rescind_protocol::evidence::Event;
 use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
@@ -23,6 +24,8 @@ use crate::paths::key_files::KeyFileRef;
 
 /// How often an order is planned anew because somebody changed a file meanwhile.
 const ROUNDS_MAX: usize = 5;
+/// For how long the records of logins are read on before sessions are told apart by their keys.
+const LOGINS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What applying an order came to, before it is verified.
 #[derive(Debug, Default)]
@@ -138,7 +141,7 @@ impl Engine {
                 _ => None,
             };
             let (recently, now) = (reach::recently_closed(self, action), self.wall());
-            let mut reading = self.host.read()?;
+            let mut reading = read_for(&mut self.host, action)?;
             if round == 0 {
                 if checks.must_be_local
                     && let Some(account) = not_local(action, &reading)
@@ -244,7 +247,7 @@ impl Engine {
         action: &Action,
         failures: Vec<String>,
     ) -> Result<Finding, EngineError> {
-        let mut reading = self.host.read()?;
+        let mut reading = read_for(&mut self.host, action)?;
         let mut finding = Finding::default();
         let seen = see(action, &mut reading)?;
         finding.gaps = seen.gaps.clone();
@@ -270,6 +273,10 @@ impl Engine {
                 Some(account) => reading.open_now(&account),
                 None => Vec::new(),
             },
+            Action::EndKeySessions {
+                fingerprint,
+                account,
+            } => reading.paths_of_key_sessions(*fingerprint, account.as_ref()),
             Action::Release { .. } => Vec::new(),
         };
         let account = account_of(action).and_then(|name| reading.accounts.by_name(name));
@@ -322,6 +329,17 @@ fn not_local(action: &Action, reading: &Reading<'_>) -> Option<AccountName> {
     }
 }
 
+/// Reads the host, and before that what an order needs to know of its logins.
+fn read_for<'h>(host: &'h mut Host, action: &Action) -> Result<Reading<'h>, HostError> {
+    let logins = matches!(action, Action::EndKeySessions { .. })
+        .then(|| host.logins().look(LOGINS_PATIENCE));
+    let mut reading = host.read()?;
+    if let Some(logins) = logins {
+        reading.know_logins(logins);
+    }
+    Ok(reading)
+}
+
 /// What an order needs to know of the host.
 pub(super) fn see(action: &Action, reading: &mut Reading<'_>) -> Result<Seen, HostError> {
     let mut seen = Seen::default();
@@ -346,6 +364,18 @@ pub(super) fn see(action: &Action, reading: &mut Reading<'_>) -> Result<Seen, Ho
                 seen.alive = reading.alive(&account);
             }
         }
+        Action::EndKeySessions {
+            fingerprint,
+            account,
+        } => {
+            let sessions = reading.key_sessions(*fingerprint, account.as_ref());
+            seen.opened = sessions
+                .opened
+                .into_iter()
+                .map(|(_, subject)| subject)
+                .collect();
+            seen.gaps = sessions.gaps;
+        }
         Action::Release { .. } => {}
     }
     Ok(seen)
@@ -360,6 +390,7 @@ pub(super) fn plan_for(action: &Action, seen: &Seen) -> Plan {
             account,
         } => plan::revoke_key(*fingerprint, account.is_none(), seen),
         Action::EndSessions { .. } => plan::end_sessions(seen),
+        Action::EndKeySessions { .. } => plan::end_key_sessions(seen),
         // What a release changes depends on what was kept, not on what is there.
         Action::Release { .. } => Plan::default(),
     }
@@ -388,6 +419,7 @@ fn as_ordered(action: &Action) -> &'static str {
         Action::DisableAccount { .. } => "every way in that was looked at is closed",
         Action::RevokeKey { .. } => "the key stands in no key file in force",
         Action::EndSessions { .. } => "nothing runs as the account",
+        Action::EndKeySessions { .. } => "nothing that the key has opened is left",
         Action::Release { .. } => "what was taken is back",
     }
 }

@@ -163,12 +163,15 @@ fn subject(action: &Action) -> String {
         Action::DisableAccount { account } | Action::EndSessions { account } => account.to_string(),
         Action::RevokeKey {
             fingerprint,
-            account: Some(account),
-        } => format!("{fingerprint} for {account}"),
-        Action::RevokeKey {
+            account,
+        }
+        | Action::EndKeySessions {
             fingerprint,
-            account: None,
-        } => fingerprint.to_string(),
+            account,
+        } => match account {
+            Some(account) => format!("{fingerprint} for {account}"),
+            None => fingerprint.to_string(),
+        },
         Action::Release { order } => order.to_string(),
     }
 }

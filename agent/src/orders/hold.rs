@@ -114,7 +114,9 @@ impl Engine {
                         Some(account) => is_about(account),
                         None => !touched.accounts.is_empty(),
                     },
-                    Action::EndSessions { .. } | Action::Release { .. } => false,
+                    Action::EndSessions { .. }
+                    | Action::EndKeySessions { .. }
+                    | Action::Release { .. } => false,
                 }
         };
         let standing = self.store.state().standing();
@@ -356,7 +358,9 @@ fn add_key_files(interests: &mut Interests, reading: &Reading<'_>, account: &Acc
 pub(super) fn account_of(action: &Action) -> Option<&AccountName> {
     match action {
         Action::DisableAccount { account } | Action::EndSessions { account } => Some(account),
-        Action::RevokeKey { account, .. } => account.as_ref(),
+        Action::RevokeKey { account, .. } | Action::EndKeySessions { account, .. } => {
+            account.as_ref()
+        }
         Action::Release { .. } => None,
     }
 }

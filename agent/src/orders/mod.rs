@@ -31,6 +31,8 @@ mod interests;
 pub mod kept;
 /// Key files, each read once in a reading.
 mod key_files;
+/// What was opened over ssh with one key.
+mod key_sessions;
 /// What can be asked of a host without an agent.
 mod onlooker;
 /// From an order and what is on the host to the changes to make.

@@ -20,6 +20,8 @@ pub struct Seen {
     pub key_files: Vec<KeyFileSeen>,
     /// The account's processes and sessions, when some are alive.
     pub alive: Option<Subject>,
+    /// What a key has opened, account by account.
+    pub opened: Vec<Subject>,
     /// What could not be read.
     pub gaps: Vec<String>,
 }
@@ -106,6 +108,20 @@ pub fn end_sessions(seen: &Seen) -> Plan {
             .into_iter()
             .chain(alive.map(Change::EndSessions))
             .collect(),
+    }
+}
+
+/// Ends what a key has opened, account by account.
+pub fn end_key_sessions(seen: &Seen) -> Plan {
+    let each = seen.opened.iter().cloned();
+    let changes = each.flat_map(|subject| {
+        [
+            Change::Freeze(subject.clone()),
+            Change::EndSessions(subject),
+        ]
+    });
+    Plan {
+        changes: changes.collect(),
     }
 }
 
@@ -296,6 +312,10 @@ impl Change {
 
 fn reach(subject: &Subject) -> String {
     match subject.scope {
+        _ if let Some(only) = &subject.only => {
+            let pids: Vec<String> = only.iter().map(|leader| leader.pid.to_string()).collect();
+            format!("the connections that sshd {} serves", pids.join(", "))
+        }
         Scope::WholeUid => format!("everything that runs as uid {}", subject.uid),
         Scope::SessionsOnly => format!("the login sessions of {} only", subject.name),
     }
@@ -359,6 +379,7 @@ mod tests {
             gid: 1000,
             subuids: Vec::new(),
             scope: Scope::WholeUid,
+            only: None,
         }
     }
 
@@ -371,6 +392,7 @@ mod tests {
             file: KeyFile::parse(text.as_bytes()),
         };
         Seen {
+            opened: Vec::new(),
             fields: vec![KeptFields {
                 file: AccountFile::Shadow,
                 account: name("alice"),

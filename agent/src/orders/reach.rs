@@ -49,7 +49,9 @@ pub fn of(
             reach.closed.insert(account.clone());
             return Ok(reach);
         }
-        Action::Release { .. } => return Ok(reach),
+        // Nobody loses more than what was opened with a key that is not trusted any more: a protected
+        // account's, too.
+        Action::EndKeySessions { .. } | Action::Release { .. } => return Ok(reach),
     };
     reach.accounts = losing.iter().map(|account| account.name.clone()).collect();
     reach.root = root_ways(reading, &losing, key, now)?;

@@ -131,6 +131,11 @@ impl<'h> Reading<'h> {
         self.logins = Some(logins);
     }
 
+    /// What is known of logins, where somebody has looked.
+    pub fn logins(&self) -> Option<&Arc<History>> {
+        self.logins.as_ref()
+    }
+
     /// The files of its users.
     pub fn files(&mut self) -> &mut UserFiles<'h> {
         &mut self.files
@@ -531,6 +536,7 @@ impl<'h> Reading<'h> {
             } else {
                 Scope::WholeUid
             },
+            only: None,
         }
     }
 }

@@ -141,7 +141,9 @@ impl Engine {
                         || held.keys.iter().any(|keys| keys.account == *account)
                 }
                 Action::RevokeKey { .. } => held.fields.is_empty(),
-                Action::EndSessions { .. } | Action::Release { .. } => false,
+                Action::EndSessions { .. }
+                | Action::EndKeySessions { .. }
+                | Action::Release { .. } => false,
             };
             (order.id != released && forbids).then_some(order.id)
         });

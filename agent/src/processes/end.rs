@@ -329,7 +329,7 @@ impl Ender {
 fn check(subject: &Subject, look: &Holdings) -> Result<(), EndError> {
     match &look.own_ancestor {
         _ if subject.uid == 0 && subject.scope == Scope::WholeUid => Err(EndError::Root),
-        Some(ancestor) if subject.scope == Scope::WholeUid => {
+        Some(ancestor) if subject.scope == Scope::WholeUid || subject.only.is_some() => {
             Err(EndError::OwnAncestor(ancestor.clone()))
         }
         _ => Ok(()),

@@ -35,9 +35,30 @@ pub struct Subject {
     pub subuids: Vec<(u32, u32)>,
     /// How far to go.
     pub scope: Scope,
+    /// Of its logins only those that these processes serve; all, where it is `None`. Only with
+    /// [`Scope::SessionsOnly`].
+    pub only: Option<Vec<Leader>>,
+}
+
+/// A process that serves a login: root's sshd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leader {
+    /// The process.
+    pub pid: ProcessId,
+    /// When it was started, in clock ticks since boot.
+    pub start_time: u64,
 }
 
 impl Subject {
+    /// Whether a login is meant that this process serves, or served: then its start is not known.
+    fn means(&self, pid: ProcessId, start_time: Option<u64>) -> bool {
+        self.only.as_ref().is_none_or(|only| {
+            only.iter().any(|leader| {
+                leader.pid == pid && start_time.is_none_or(|start| start == leader.start_time)
+            })
+        })
+    }
+
     /// Whether a process is the account's by its uids. With only an effective or file system uid
     /// of the account, it is root's (`acting`): real and saved uid tell whose it is.
     fn owns(&self, process: &Process) -> bool {
@@ -291,7 +312,10 @@ impl Looking<'_> {
             process.pid != self.own && self.table.descends(self.own, process.pid)
         });
         ancestors
-            .find(|process| self.subject.owns(process))
+            .find(|process| match self.subject.only {
+                Some(_) => self.subject.means(process.pid, Some(process.start_time)),
+                None => self.subject.owns(process),
+            })
             .cloned()
     }
 
@@ -305,8 +329,13 @@ impl Looking<'_> {
                 && match self.subject.scope {
                     Scope::WholeUid => login.uid == Some(self.subject.uid),
                     Scope::SessionsOnly => {
+                        let meant = |pid: ProcessId| {
+                            let start = self.table.get(pid).map(|leader| leader.start_time);
+                            !others_sshd.contains(&pid) && self.subject.means(pid, start)
+                        };
+                        let unled = self.subject.only.is_none();
                         login.user == self.subject.name.as_str()
-                            && !login.leader.is_some_and(|pid| others_sshd.contains(&pid))
+                            && login.leader.map_or(unled, meant)
                     }
                 }
         };
@@ -320,7 +349,8 @@ impl Looking<'_> {
         let connections = self.connections.iter();
         for connection in connections.filter(|c| self.is_other(&c.process)) {
             let process = &connection.process;
-            let named = connection.is_of(&self.subject.name, self.subject.uid);
+            let named = connection.is_of(&self.subject.name, self.subject.uid)
+                && self.subject.means(process.pid, Some(process.start_time));
             let parent = || owned.iter().any(|child| child.ppid == process.pid);
             if named || (self.subject.scope == Scope::WholeUid && parent()) {
                 found.push(process.clone());

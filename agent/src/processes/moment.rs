@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rescind_protocol::name::AccountName;
 
-use super::holdings::{Holdings, Subject, SudoBorn};
+use super::holdings::{Holdings, Leader, Subject, SudoBorn};
 use super::logind::{self, LogindSession};
 use super::sshd::{self, Connection};
 use super::table::{Proc, Table};
@@ -58,6 +58,31 @@ impl<'p> Moment<'p> {
     pub fn has_nothing_of(&self, name: &AccountName, uid: u32) -> bool {
         let owned = self.table.processes.iter().any(|p| p.uids.contains(&uid));
         !owned && !self.connections().iter().any(|c| c.is_of(name, uid))
+    }
+
+    /// Root's sshds that have let an account in, and serve it. One at which somebody only knocks in
+    /// its name is none.
+    pub fn serving(&self, name: &AccountName, uid: u32) -> impl Iterator<Item = Leader> {
+        let serves = move |connection: &&Connection| {
+            let mut processes = self.table.processes.iter();
+            connection.has_no_other_process(uid)
+                || processes
+                    .any(|process| process.ppid == connection.process.pid && process.uids[0] == uid)
+        };
+        let named = move || {
+            self.connections()
+                .iter()
+                .filter(move |c| c.is_of(name, uid))
+        };
+        // Since OpenSSH 9.8 root's connections have a second process, which is root's, too.
+        let is_second = move |connection: &&Connection| {
+            named().any(|first| first.process.pid == connection.process.ppid)
+        };
+        let first = named().filter(move |connection| !is_second(connection));
+        first.filter(serves).map(|connection| Leader {
+            pid: connection.process.pid,
+            start_time: connection.process.start_time,
+        })
     }
 
     /// The sessions that logind knows.

@@ -25,6 +25,11 @@ impl Connection {
         };
         matches!(rest, b" [priv]" | b" [pam]") || (uid == 0 && rest.first() == Some(&b'@'))
     }
+
+    /// Whether it serves root by itself, as its title says then.
+    pub fn has_no_other_process(&self, uid: u32) -> bool {
+        uid == 0 && self.title.contains(&b'@')
+    }
 }
 
 /// All of them, and of which it could not be told. A title counts only of a process that is

@@ -191,7 +191,9 @@ fn condensed(mut outcome: Outcome) -> Outcome {
 pub fn account_of(action: &Action) -> Option<&AccountName> {
     match action {
         Action::DisableAccount { account } | Action::EndSessions { account } => Some(account),
-        Action::RevokeKey { account, .. } => account.as_ref(),
+        Action::RevokeKey { account, .. } | Action::EndKeySessions { account, .. } => {
+            account.as_ref()
+        }
         Action::Release { .. } => None,
     }
 }
@@ -199,7 +201,9 @@ pub fn account_of(action: &Action) -> Option<&AccountName> {
 /// The key that an action is about.
 pub const fn key_of(action: &Action) -> Option<KeyFingerprint> {
     match action {
-        Action::RevokeKey { fingerprint, .. } => Some(*fingerprint),
+        Action::RevokeKey { fingerprint, .. } | Action::EndKeySessions { fingerprint, .. } => {
+            Some(*fingerprint)
+        }
         Action::DisableAccount { .. } | Action::EndSessions { .. } | Action::Release { .. } => None,
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
 use rescind_protocol::order::Action;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::follow::{FollowArgs, follow_all};
@@ -38,6 +38,9 @@ pub enum Revoke {
         /// For one account only
         #[arg(long)]
         account: Option<AccountName>,
+        /// Then end what was opened with it, too: a second order
+        #[arg(long)]
+        end_sessions: bool,
         #[command(flatten)]
         hosts: Hosts,
         #[command(flatten)]
@@ -47,14 +50,18 @@ pub enum Revoke {
     },
 }
 
-/// End an account's sessions and processes once
+/// End an account's sessions and processes once, or those that were opened with one key
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  rescind end-sessions alice --host web1 --ticket INC-3 --reason 'suspicious session'"
+    after_help = "Examples:\n  rescind end-sessions alice --host web1 --ticket INC-3 --reason 'suspicious session'\n  rescind end-sessions --opened-with SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA --all-hosts --ticket SEC-7 --reason 'laptop stolen'"
 )]
 pub struct EndSessions {
-    /// The account
-    account: AccountName,
+    /// The account; with --opened-with it may be left out, for every account
+    #[arg(required_unless_present = "opened_with")]
+    account: Option<AccountName>,
+    /// Only what was opened over ssh with this key, by its fingerprint as ssh-keygen -lf prints it
+    #[arg(long, value_name = "FINGERPRINT")]
+    opened_with: Option<KeyFingerprint>,
     #[command(flatten)]
     hosts: Hosts,
     #[command(flatten)]
@@ -108,42 +115,61 @@ pub struct Why {
 
 impl Revoke {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
-        let (action, hosts, why, follow) = match self {
+        let (actions, hosts, why, follow) = match self {
             Self::Account {
                 name,
                 hosts,
                 why,
                 follow,
-            } => (Action::DisableAccount { account: name }, hosts, why, follow),
-            Self::Key {
-                fingerprint,
-                account,
-                hosts,
-                why,
-                follow,
             } => (
-                Action::RevokeKey {
-                    fingerprint,
-                    account,
-                },
+                vec![Action::DisableAccount { account: name }],
                 hosts,
                 why,
                 follow,
             ),
+            Self::Key {
+                fingerprint,
+                account,
+                end_sessions,
+                hosts,
+                why,
+                follow,
+            } => {
+                // First the key: who is put out could come back otherwise.
+                let revoke = Action::RevokeKey {
+                    fingerprint,
+                    account: account.clone(),
+                };
+                let end = end_sessions.then_some(Action::EndKeySessions {
+                    fingerprint,
+                    account,
+                });
+                let actions = std::iter::once(revoke).chain(end).collect();
+                (actions, hosts, why, follow)
+            }
         };
-        give(client, json, action, Some(hosts), why, follow).await
+        give(client, json, actions, Some(hosts), why, follow).await
     }
 }
 
 impl EndSessions {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
-        let action = Action::EndSessions {
-            account: self.account,
+        let action = match (self.opened_with, self.account) {
+            (Some(fingerprint), account) => Action::EndKeySessions {
+                fingerprint,
+                account,
+            },
+            (None, Some(account)) => Action::EndSessions { account },
+            (None, None) => {
+                return Err(Failure::Usage(
+                    "name an account, or a key with --opened-with".into(),
+                ));
+            }
         };
         give(
             client,
             json,
-            action,
+            vec![action],
             Some(self.hosts),
             self.why,
             self.follow,
@@ -155,14 +181,14 @@ impl EndSessions {
 impl Release {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<(), Failure> {
         let action = Action::Release { order: self.order };
-        give(client, json, action, None, self.why, self.follow).await
+        give(client, json, vec![action], None, self.why, self.follow).await
     }
 }
 
 async fn give(
     client: &Client,
     json: bool,
-    action: Action,
+    actions: Vec<Action>,
     hosts: Option<Hosts>,
     why: Why,
     follow: FollowArgs,
@@ -173,23 +199,27 @@ async fn give(
     let person = std::env::var("SUDO_USER")
         .ok()
         .filter(|name| !name.is_empty());
-    let give = Give {
-        action,
-        hosts,
-        all_hosts,
-        ticket: why.ticket,
-        reason: why.reason,
-        asked_by: why.asked_by.or(person),
-        approved_by: why.approved_by,
-        source: Some("cli".into()),
-    };
-    let given: Value = client.post("/v1/orders", &give).await?;
-    let orders = given["orders"].as_array().cloned().unwrap_or_default();
+    let asked_by = why.asked_by.or(person);
+    let mut orders: Vec<Value> = Vec::new();
+    for action in actions {
+        let give = Give {
+            action,
+            hosts: hosts.clone(),
+            all_hosts,
+            ticket: why.ticket.clone(),
+            reason: why.reason.clone(),
+            asked_by: asked_by.clone(),
+            approved_by: why.approved_by.clone(),
+            source: Some("cli".into()),
+        };
+        let given: Value = client.post("/v1/orders", &give).await?;
+        orders.extend(given["orders"].as_array().cloned().unwrap_or_default());
+    }
     if follow.wanted() {
         return follow_all(client, json, &orders, &follow).await;
     }
     if json {
-        return print_json(&given);
+        return print_json(&json!({ "orders": orders }));
     }
     let mut table = Table::new(["ORDER", "HOST", "SEQ", "STATE"]);
     for order in orders {

@@ -47,6 +47,10 @@ fn action_words(action: &Value) -> String {
             None => format!("revoke key {}", text("fingerprint")),
         },
         "end_sessions" => format!("end sessions of {}", text("account")),
+        "end_key_sessions" => match action["account"].as_str() {
+            Some(account) => format!("end sessions of {account} by key {}", text("fingerprint")),
+            None => format!("end sessions by key {}", text("fingerprint")),
+        },
         "release" => format!("release {}", text("order")),
         other => other.to_owned(),
     }

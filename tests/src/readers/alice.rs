@@ -1,6 +1,6 @@
 //! An account whose ways in are asked for.
 
-use rescind_agent::host::account::{Account, Aging, GroupRef, PasswordState};
+use rescind_agent::host::account::{Account, Aging, GroupRef, Oddities, PasswordState};
 use rescind_protocol::path::AccessPath;
 
 use super::told::is_told_safely;
@@ -29,6 +29,7 @@ fn account(name: &str, uid: u32, groups: &[(&str, u32)]) -> Account {
         passwd_line: 1,
         password: PasswordState::Usable,
         shadow_line: Some(1),
+        oddities: Oddities::default(),
         expire_day: Some(1),
         aging: Aging::default(),
         groups: groups.iter().map(group).collect(),

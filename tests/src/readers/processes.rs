@@ -76,6 +76,7 @@ fn read(bytes: &[u8]) {
                 gid: 1000,
                 subuids: vec![(100_000, 65_536)],
                 scope,
+                only: None,
             };
             let sessions = scratch.path().join("sessions");
             let holdings = Holdings::look(&proc, &sessions, &subject, SudoBorn::Seek);

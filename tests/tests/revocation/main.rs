@@ -4,6 +4,7 @@ mod copies;
 mod crashes;
 mod deferred;
 mod delivery;
+mod key_sessions;
 mod knocking;
 mod refusals;
 mod release;
