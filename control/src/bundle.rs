@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: &str = "rescind-evidence-1";
 /// The longest line read: a sealed record in base64, with its event.
 const LINE_BYTES_MAX: u64 = 4 << 20;
+/// The longest reason that is told.
+const WHY_CHARS_MAX: usize = 200;
 
 /// The line a chain begins with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -138,7 +140,11 @@ pub fn check(mut from: impl BufRead, key: Option<VerifyingKey>) -> Result<Vec<Ch
             break;
         }
         number += 1;
-        let bad = |why: String| BadBundle::Line { line: number, why };
+        // What JSON says of a mistake quotes what it did not want, which may be all of the line.
+        let bad = |why: String| BadBundle::Line {
+            line: number,
+            why: why.chars().take(WHY_CHARS_MAX).collect(),
+        };
         if !text.ends_with('\n') {
             return Err(bad(
                 "not ended: the file was cut off, or the line is too long".into(),

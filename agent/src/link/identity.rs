@@ -20,6 +20,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTi
 use zeroize::Zeroizing;
 
 use super::tls::provider;
+use super::words::printable;
 use crate::config::{FileError, layout, make_dir, replace};
 
 /// The most certificates a chain or a list of CAs may have.
@@ -80,7 +81,7 @@ pub enum IdentityError {
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificate {
     /// Not PEM, or not the expected PEM.
-    #[error("not the PEM it should be: {0}")]
+    #[error("not the PEM it should be: {}", printable(&.0.to_string()))]
     Pem(#[from] rustls_pki_types::pem::Error),
     /// No certificate, or too many.
     #[error("{0} certificates: want 1 to {CERTIFICATES_MAX}")]
@@ -89,7 +90,7 @@ pub enum BadCertificate {
     #[error("larger than {PEM_BYTES_MAX} bytes")]
     TooLarge,
     /// The certificate is not for this key, not by this CA, or broken.
-    #[error("the certificate does not fit: {0}")]
+    #[error("the certificate does not fit: {}", printable(&.0.to_string()))]
     Tls(#[from] TlsError),
     /// The CAs that were sent do not include the pinned one.
     #[error("the CA of the join token is not among those that were sent")]
