@@ -152,6 +152,12 @@ fn made() -> Vec<Vec<u8>> {
         mode: 0o755,
         acl: vec![2, 0, 0, 0],
     };
+    let circle = Looked {
+        parts: vec![part(b"", None), part(b"a", Some(2)), part(b"b", Some(1))],
+        end: Some(1),
+        directory: 0,
+        name: b"a".to_vec(),
+    };
     let looked = Looked {
         parts: vec![part(b"", None), part(b"etc", Some(0))],
         end: Some(1),
@@ -163,6 +169,7 @@ fn made() -> Vec<Vec<u8>> {
         cbor::to_vec(&Reply::Done(Answer::Replaced(facts))),
         cbor::to_vec(&Reply::Done(Answer::Seen(Seen::Listing(listing)))),
         cbor::to_vec(&Reply::Done(Answer::Traced(looked))),
+        cbor::to_vec(&Reply::Done(Answer::Traced(circle))),
         cbor::to_vec(&Reply::Not(Why::Missing)),
         cbor::to_vec(&Reply::Not(Why::NotOwners(NotOwners::File(7)))),
         cbor::to_vec(&Reply::Not(Why::Io {

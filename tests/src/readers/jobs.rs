@@ -98,11 +98,12 @@ fn read(bytes: &[u8]) {
     told(bytes, AtJob::of_file_name(first));
 }
 
-/// A program is told by a name that has something in it and is no longer than its line.
+/// A program is told by a name that is no longer than its line; only beneath a home it may be none.
 fn is_named(named: &Named, line: &[u8]) {
     let (Named::Path(name) | Named::InPath(name) | Named::AllIn(name) | Named::Below(_, name)) =
         named;
-    assert!(!name.is_empty() && name.len() <= line.len());
+    assert!(name.len() <= line.len());
+    assert!(!name.is_empty() || matches!(named, Named::Below(..)));
 }
 
 fn table(bytes: &[u8], format: Format) {

@@ -65,7 +65,11 @@ impl Tree {
     }
 }
 
+const PATH_MAX: usize = 4096;
+
 fn begins(line: &[u8]) -> Option<&[u8]> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_prefix(b"==> ")?.strip_suffix(b" <==")
+    let path = line.strip_prefix(b"==> ")?.strip_suffix(b" <==")?;
+    // No system call takes a longer one.
+    (path.len() < PATH_MAX).then_some(path)
 }

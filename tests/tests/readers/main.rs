@@ -16,7 +16,7 @@ use rescind_tests::readers::{TARGETS, seeds, target};
 static ALLOCATOR: Counting = Counting;
 
 /// Mutations of each target.
-const MUTATIONS: u64 = 1500;
+const MUTATIONS: u64 = 4000;
 
 /// Without the compiler's optimisations all takes many times as long.
 const LONGEST: Duration = TIME_MAX.saturating_mul(10);
