@@ -1,11 +1,12 @@
-//! What agent and control plane say to each other: frames, messages, enrolment; and what the local
-//! command line asks the agent.
+//! What agent and control plane say to each other: frames, messages, enrolment; and what command
+//! lines ask agent and control plane.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use rescind_agent::daemon::admin::Request;
 use rescind_agent::link::frames::{FrameError, FrameReader};
+use rescind_control::api::{exceptions, operators, orders, tokens};
 use rescind_protocol::cbor;
 use rescind_protocol::enrol::{EnrolRequest, Enrolled};
 use rescind_protocol::evidence::ChainHead;
@@ -15,6 +16,8 @@ use rescind_protocol::message::{
     Question, Refused, Renew, SectionDigest, StandingList, Welcome,
 };
 use rescind_protocol::name::{Digest, HostId, OrderId, SectionName, UnixMillis};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Target;
 use super::told::is_told_safely;
@@ -64,15 +67,30 @@ fn read(bytes: &[u8]) {
         Ok(joined) => assert_eq!(cbor::from_slice(&cbor::to_vec(&joined)).ok(), Some(joined)),
         Err(why) => is_told_safely(&why.to_string()),
     }
-    match serde_json::from_slice::<Request>(bytes) {
-        Ok(request) => drop(serde_json::to_vec(&request).expect("what was read can be said")),
-        Err(why) => is_told_safely(&why.to_string()),
-    }
+    requests(bytes);
     assert_eq!(
         through_the_link(bytes),
         frames,
         "both halves see the same frames"
     );
+}
+
+/// What the local command line asks the agent, and operators the control plane, as JSON.
+fn requests(bytes: &[u8]) {
+    fn said_again<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
+        // What is wrong with it is told to nobody but who sent it.
+        let Ok(request) = serde_json::from_slice::<T>(bytes) else {
+            return;
+        };
+        let once = serde_json::to_vec(&request).expect("what was read can be said");
+        let again: T = serde_json::from_slice(&once).expect("what we say is understood");
+        assert_eq!(serde_json::to_vec(&again).ok(), Some(once));
+    }
+    said_again::<Request>(bytes);
+    said_again::<orders::Give>(bytes);
+    said_again::<operators::Create>(bytes);
+    said_again::<tokens::Create>(bytes);
+    said_again::<exceptions::CloseRequest>(bytes);
 }
 
 /// Frames as the root half and the control plane take them, however the bytes arrive.
@@ -236,7 +254,14 @@ fn made() -> Vec<Vec<u8>> {
         server_name: "control.example".into(),
     };
     seeds.push(cbor::to_vec(&joined));
-    seeds.push(br#"{"request":"explain","account":"alice"}"#.to_vec());
+    for request in [
+        r#"{"request":"explain","account":"alice"}"#,
+        r#"{"action":{"kind":"disable_account","account":"alice"},"hosts":["web1"],"ticket":"T","reason":"r"}"#,
+        r#"{"host":"web1","uses":1,"ttl_s":60}"#,
+        r#"{"name":"ops","csr":"MIG5"}"#,
+    ] {
+        seeds.push(request.into());
+    }
     seeds.push([&[0x0b][..], &cbor::to_vec(&now)].concat());
     seeds
 }
