@@ -1,7 +1,6 @@
 //! Their answers beside ours.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use rescind_agent::host::account::{Account, PasswordState};
@@ -16,86 +15,16 @@ use rescind_protocol::path::{Mechanism, PathState};
 use rescind_tests::Release;
 use serde_json::Value;
 
+use super::count::Count;
 use super::generate::Set;
 use super::pwck::Compared;
-use super::shadow_tools::{Seen, line_at};
-use super::tools::{Answers, NO_ANSWER, Theirs};
-use super::{days, pwck};
-
-/// Bytes of a line from which on shadow 4.8 to 4.13 take no line of passwd(5).
-const LINE_MAX: usize = 1024;
-
-/// What was compared and what came of it.
-#[derive(Default)]
-pub struct Count {
-    accounts: usize,
-    lines: usize,
-    /// Answers of tools, by tool.
-    answers: BTreeMap<&'static str, usize>,
-    let_in: usize,
-    disagreements: usize,
-    /// Answers that were not known, by their reasons.
-    unknown: BTreeMap<String, usize>,
-    /// Answers that were not compared, by what the tool does otherwise than the C library.
-    quirks: BTreeMap<&'static str, usize>,
-}
-
-impl Count {
-    /// No disagreement, and enough of both answers to tell anything.
-    pub fn is_good(&self) -> bool {
-        let unknown: usize = self.unknown.values().sum();
-        let enough = |tool| self.answers.get(tool).unwrap_or(&0) * 5 > self.accounts * 2;
-        self.disagreements == 0
-            && unknown * 5 <= self.accounts
-            && self.let_in * 5 > self.accounts
-            && ["getent", "chage", "passwd -S", "su"]
-                .into_iter()
-                .all(enough)
-    }
-
-    fn disagreement(&mut self, what: &str) {
-        self.disagreements += 1;
-        eprintln!("DISAGREEMENT {what}");
-    }
-
-    fn answered(&mut self, tool: &'static str) {
-        *self.answers.entry(tool).or_default() += 1;
-    }
-
-    fn quirk(&mut self, reason: &'static str) {
-        *self.quirks.entry(reason).or_default() += 1;
-    }
-
-    fn unknown(&mut self, reason: &str) {
-        let reason = reason.split(['(', ':']).next().unwrap_or_default().trim();
-        *self.unknown.entry(reason.to_owned()).or_default() += 1;
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} accounts, {} shadow lines", self.accounts, self.lines)?;
-        for (tool, answers) in &self.answers {
-            write!(f, ", {answers} answers of {tool}")?;
-        }
-        let unknown: usize = self.unknown.values().sum();
-        write!(
-            f,
-            ", {} let in, {} disagreements, {unknown} unknown",
-            self.let_in, self.disagreements
-        )?;
-        for (reason, times) in &self.unknown {
-            write!(f, "\n  {times} times unknown: {reason}")?;
-        }
-        for (reason, times) in &self.quirks {
-            write!(f, "\n  {times} times not compared: {reason}")?;
-        }
-        Ok(())
-    }
-}
+use super::shadow_tools::Seen;
+use super::tools::{Answers, Theirs};
+use super::{chage, pwck};
 
 /// What the product says.
 pub struct Ours {
+    pub release: Release,
     pub accounts: Accounts,
     /// passwd(5) and shadow(5) as the shadow tools read them.
     pub seen: [Seen; 2],
@@ -107,7 +36,7 @@ pub struct Ours {
 }
 
 impl Ours {
-    pub fn read(root: &Path, set: &Set, today: i64) -> Self {
+    pub fn read(release: Release, root: &Path, set: &Set, today: i64) -> Self {
         let accounts = Accounts::load(&HostRoot::at(root).unwrap()).unwrap();
         let mut host = Host::below(root).unwrap();
         let mut console = BTreeMap::new();
@@ -127,6 +56,7 @@ impl Ours {
             Seen::of(accounts.shadow().unwrap().to_bytes()),
         ];
         Self {
+            release,
             accounts,
             seen,
             inventory: host.inventory().unwrap(),
@@ -135,11 +65,11 @@ impl Ours {
         }
     }
 
-    fn account(&self, name: &str) -> Option<Account> {
+    pub fn account(&self, name: &str) -> Option<Account> {
         self.accounts.by_name(&name.parse().unwrap())
     }
 
-    fn row(&self, name: &str) -> Option<&Value> {
+    pub fn row(&self, name: &str) -> Option<&Value> {
         let mut rows = self.inventory.as_array().unwrap().iter();
         rows.find(|row| row["account"] == name)
     }
@@ -153,13 +83,13 @@ impl Ours {
 }
 
 /// Compares everything that was said of a set.
-pub fn compare(release: Release, set: &Set, ours: &Ours, theirs: &Theirs, count: &mut Count) {
+pub fn compare(set: &Set, ours: &Ours, theirs: &Theirs, count: &mut Count) {
     count.lines += set.shadow.split(|byte| *byte == b'\n').count();
     for name in &set.names {
         count.accounts += 1;
         let answers = &theirs.accounts[name];
         let mut wrong = Vec::new();
-        one(release, name, ours, answers, count, &mut wrong);
+        one(name, ours, answers, count, &mut wrong);
         if !wrong.is_empty() {
             let lines = |bytes: &[u8]| {
                 let lines = bytes.split(|byte| *byte == b'\n');
@@ -168,7 +98,8 @@ pub fn compare(release: Release, set: &Set, ours: &Ours, theirs: &Theirs, count:
                 own.join("\n  ")
             };
             count.disagreement(&format!(
-                "{release} seed {}, {name}: {}\n  {}\n  {}{answers:?}",
+                "{} seed {}, {name}: {}\n  {}\n  {}{answers:?}",
+                ours.release,
                 set.seed,
                 wrong.join("; "),
                 lines(&set.passwd),
@@ -182,18 +113,11 @@ pub fn compare(release: Release, set: &Set, ours: &Ours, theirs: &Theirs, count:
         Compared::NoAnswer(why) => count.quirk(why),
     }
     for what in wrong {
-        count.disagreement(&format!("{release} seed {}, pwck: {what}", set.seed));
+        count.disagreement(&format!("{} seed {}, pwck: {what}", ours.release, set.seed));
     }
 }
 
-fn one(
-    release: Release,
-    name: &str,
-    ours: &Ours,
-    theirs: &Answers,
-    count: &mut Count,
-    wrong: &mut Vec<String>,
-) {
+fn one(name: &str, ours: &Ours, theirs: &Answers, count: &mut Count, wrong: &mut Vec<String>) {
     getent_passwd(name, ours, theirs, wrong);
     count.answered("getent");
     let shadow = ours
@@ -236,9 +160,9 @@ fn one(
     let Some(account) = ours.account(name) else {
         return;
     };
-    chage(release, ours, &account, theirs, count, wrong);
+    chage::compare(ours, &account, &theirs.chage, count, wrong);
     status(ours, &account, theirs, count, wrong);
-    su(release, ours, &account, theirs, count, wrong);
+    su(ours, &account, theirs, count, wrong);
 }
 
 fn getent_passwd(name: &str, ours: &Ours, theirs: &Answers, wrong: &mut Vec<String>) {
@@ -268,7 +192,7 @@ fn getent_passwd(name: &str, ours: &Ours, theirs: &Answers, wrong: &mut Vec<Stri
 }
 
 /// The line as it would be written anew.
-fn plain(entry: &PasswdEntry<'_>) -> Vec<u8> {
+pub fn plain(entry: &PasswdEntry<'_>) -> Vec<u8> {
     let numbers = format!("{}:{}", entry.uid, entry.gid);
     [
         entry.name,
@@ -279,95 +203,6 @@ fn plain(entry: &PasswdEntry<'_>) -> Vec<u8> {
         entry.shell,
     ]
     .join(b":".as_slice())
-}
-
-/// The four lines of chage(1) that are about dates, and the maximum.
-fn chage(
-    release: Release,
-    ours: &Ours,
-    account: &Account,
-    theirs: &Answers,
-    count: &mut Count,
-    wrong: &mut Vec<String>,
-) {
-    let name = account.name.as_str().as_bytes();
-    let shadow = ours.accounts.shadow().unwrap();
-    let entry = shadow.named(name).next();
-    match reading(release, name, ours, &theirs.chage) {
-        Reading::Same => {}
-        Reading::Other => return count.quirk("the shadow tools read other lines"),
-        Reading::Wrong => return wrong.push("chage finds no account".into()),
-    }
-    count.answered("chage");
-    let aging = entry.map(|entry| entry.aging).unwrap_or_default();
-    let expiry = entry.and_then(|entry| entry.expire_day);
-    // Where passwd(5) has the password itself nothing of this counts, and the product says so.
-    let counts = account.oddities.unasked_shadow.is_none();
-    let row = ours.row(account.name.as_str()).unwrap();
-    if counts && (account.expire_day != expiry || row["expires"].as_i64() != expiry) {
-        wrong.push(format!("expires: the inventory says {}", row["expires"]));
-    }
-    let date = |day: Option<i64>| day.map_or("never".into(), days::chage);
-    let aged = |grace: Option<i64>| match (aging.last_change, aging.max, grace) {
-        (Some(0), ..) => "password must be changed".into(),
-        (Some(changed), Some(max), Some(grace)) if max < 10_000 => {
-            days::chage(changed + max + grace)
-        }
-        _ => "never".into(),
-    };
-    let want = [
-        match aging.last_change {
-            Some(0) => "password must be changed".into(),
-            day => date(day),
-        },
-        aged(Some(0)),
-        aged(aging.inactive),
-        date(expiry),
-    ];
-    let said: Vec<&str> = theirs
-        .chage
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(_, value)| value)
-        .collect();
-    if said.len() != 7 || said[..4] != want || said[5] != aging.max.unwrap_or(-1).to_string() {
-        wrong.push(format!("chage: we say {want:?}"));
-    }
-}
-
-/// What chage(1) reads beside what we do.
-enum Reading {
-    /// The same lines.
-    Same,
-    /// It finds other lines of the account, or none.
-    Other,
-    /// It should find them, and does not.
-    Wrong,
-}
-
-fn reading(release: Release, name: &[u8], ours: &Ours, said: &str) -> Reading {
-    let [passwd, shadow] = &ours.seen;
-    if !passwd.is_readable() || !shadow.is_readable() || said.trim() == NO_ANSWER {
-        return Reading::Other;
-    }
-    let lines = ours.accounts.shadow().unwrap();
-    let first = lines.named(name).next();
-    if first.is_some_and(|entry| !shadow.finds(line_at(lines.to_bytes(), entry.line))) {
-        return Reading::Other;
-    }
-    if !said.contains("does not exist in") {
-        return Reading::Same;
-    }
-    // It wants exactly seven fields, and numbers in one spelling; shadow 4.8 to 4.13 also not too much.
-    let lines = ours.accounts.passwd();
-    let entry = lines.named(name).next().unwrap();
-    let line = line_at(lines.to_bytes(), entry.line);
-    let is_long = line.len() >= LINE_MAX && release != Release::Trixie;
-    let is_plain = line == plain(&entry) && !entry.shell.contains(&b':');
-    match passwd.finds(line) && is_plain && !is_long {
-        true => Reading::Wrong,
-        false => Reading::Other,
-    }
 }
 
 fn status(
@@ -399,7 +234,6 @@ fn status(
 }
 
 fn su(
-    release: Release,
     ours: &Ours,
     account: &Account,
     theirs: &Answers,
@@ -414,7 +248,7 @@ fn su(
     let is_in = |said: &str| said.contains("is in") || must_change(said);
     count.let_in += usize::from(theirs.by_root.contains("is in"));
     // Linux-PAM before 1.6.
-    let is_old = release != Release::Trixie;
+    let is_old = ours.release != Release::Trixie;
     let mut compare = |what: &'static str, ours: &Verdict, said: &str| {
         count.answered(what);
         match (ours.state, is_in(said)) {

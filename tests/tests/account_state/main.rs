@@ -10,8 +10,12 @@
     reason = "a test stops where its surroundings are not as it needs them"
 )]
 
+/// `chage -l` beside us.
+mod chage;
 /// Their answers beside ours.
 mod compare;
+/// What was compared, counted.
+mod count;
 /// Days as the tools print them.
 mod days;
 /// Generated accounts.
@@ -30,7 +34,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use compare::Count;
+use count::Count;
 use generate::Set;
 use rescind_tests::Release;
 use tools::Copy;
@@ -83,10 +87,10 @@ fn compare_all(release: Release, first_seed: u64) -> Count {
             let today = today();
             let set = Set::generate(seed, today);
             copy.become_host(&set);
-            let ours = compare::Ours::read(copy.root(), &set, today);
+            let ours = compare::Ours::read(release, copy.root(), &set, today);
             let theirs = copy.ask(&set);
             if today == self::today() {
-                compare::compare(release, &set, &ours, &theirs, &mut count);
+                compare::compare(&set, &ours, &theirs, &mut count);
                 break;
             }
         }

@@ -185,7 +185,7 @@ ask() {
     echo PASSWORD | setpriv --reuid=65534 --regid=65534 --clear-groups \
         su -c 'echo is in' $1 >$1.nobody 2>&1
 }
-timeout -s KILL 10 pwck -r >all.pwck 2>&1 </dev/null
+timeout -s KILL 5 pwck -r >all.pwck 2>&1 </dev/null
 if [ $? -eq 137 ]; then spins=yes; echo NO_ANSWER >all.pwck; else spins=no; fi
 while read -r name; do
     ask $name &
