@@ -28,6 +28,13 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most children that may hang at a time; then nothing is asked any more.
 const LEFT_BEHIND_MAX: usize = 64;
+/// The most children that may hang because of one uid; then nothing of that uid is asked any more.
+const OF_ONE_UID_MAX: usize = 4;
+/// How many uids may hang in one pass until the others are given only a part of the patience: a
+/// server that is gone takes the homes of many with it.
+const PATIENT_WITH: usize = 4;
+/// And which part.
+const IMPATIENCE: u32 = 8;
 
 /// Why something asked for about a user's file was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +58,15 @@ pub struct HomeChild {
     running: Option<Running>,
     /// What was asked for ahead of time; its answers are under way.
     ahead: Vec<Look>,
-    left_behind: Vec<Child>,
+    left_behind: Vec<LeftBehind>,
+}
+
+/// A child that did not answer.
+#[derive(Debug)]
+struct LeftBehind {
+    child: Child,
+    /// As whom it looks at what, where that is known.
+    at: Option<(u32, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -102,12 +117,47 @@ impl HomeChild {
     }
 
     fn look(&mut self, look: &Look, patience: Duration) -> Result<Seen, HomeError> {
+        if self.is_in_vain(look) {
+            return Err(error(look.path(), Why::Hung));
+        }
         let ask = Ask::Look(std::slice::from_ref(look), Sending::OneByOne);
         let answer = match self.ask(ask, patience) {
             Ok(()) => self.seen(look, patience),
             Err(why) => Err(why),
         };
+        if answer == Err(Why::Hung) {
+            self.note_hung(look);
+        }
         answer.map_err(|why| error(look.path(), why))
+    }
+
+    /// Whether a child hangs there still: another one would only hang with it. What a user makes
+    /// hang costs one wait and one process, however often it is looked for.
+    fn is_in_vain(&mut self, look: &Look) -> bool {
+        // It may have been ended a moment ago, and be about to go.
+        if self.is_left_at(look) {
+            self.reap_soon();
+        }
+        self.is_left_at(look)
+    }
+
+    fn is_left_at(&mut self, look: &Look) -> bool {
+        if self.left_behind.is_empty() {
+            return false;
+        }
+        self.reap();
+        let (uid, path) = (look.owner().uid, look.path());
+        let of_uid = self.left_behind.iter().filter_map(|left| left.at.as_ref());
+        let mut of_uid = of_uid.filter(|(of, _)| *of == uid).peekable();
+        let all = of_uid.clone().count();
+        all >= OF_ONE_UID_MAX || of_uid.any(|(_, at)| at == path)
+    }
+
+    /// Remembers what the child hangs at that was left behind last.
+    fn note_hung(&mut self, look: &Look) {
+        if let Some(left) = self.left_behind.last_mut().filter(|left| left.at.is_none()) {
+            left.at = Some((look.owner().uid, look.path().to_vec()));
+        }
     }
 
     /// Looks at many files and directories, at each with its own deadline, and hands over each
@@ -126,7 +176,9 @@ impl HomeChild {
         let mut sending = Sending::Together;
         let mut next = 0;
         while next < looks.len() {
-            if hung.contains(&looks[next].owner().uid) {
+            let uid = looks[next].owner().uid;
+            if hung.contains(&uid) || self.is_in_vain(&looks[next]) {
+                hung.insert(uid);
                 each(next, Err(error(looks[next].path(), Why::Hung)))?;
                 next += 1;
                 continue;
@@ -134,8 +186,13 @@ impl HomeChild {
             let run = looks[next..]
                 .iter()
                 .take(LOOKS_PER_MESSAGE_MAX)
-                .take_while(|look| !hung.contains(&look.owner().uid))
-                .count();
+                .take_while(|look| !hung.contains(&look.owner().uid) && !self.is_left_at(look))
+                .count()
+                .max(1);
+            let patience = match hung.len() < PATIENT_WITH {
+                true => patience,
+                false => patience / IMPATIENCE,
+            };
             let batch = &looks[next..next + run];
             if let Err(why) = self.begin(batch, sending, patience) {
                 each(next, Err(error(batch[0].path(), why)))?;
@@ -151,6 +208,7 @@ impl HomeChild {
                 }
                 if result == Err(Why::Hung) {
                     hung.insert(look.owner().uid);
+                    self.note_hung(look);
                 }
                 let go_on = each(next, result.map_err(|why| error(look.path(), why)));
                 next += 1;
@@ -382,14 +440,15 @@ impl HomeChild {
         if let Some(mut running) = self.running.take() {
             // Fails only for a child that has ended already.
             let _ = running.child.kill();
-            self.left_behind.push(running.child);
+            let child = running.child;
+            self.left_behind.push(LeftBehind { child, at: None });
         }
         self.reap();
     }
 
     fn reap(&mut self) {
         self.left_behind
-            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+            .retain_mut(|left| matches!(left.child.try_wait(), Ok(None)));
     }
 
     /// Waits a moment for children that were ended: an idle one needs no longer, one that hangs is
