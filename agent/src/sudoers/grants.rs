@@ -9,6 +9,8 @@ use super::verdict::Verdicts;
 
 /// Members that aliases may unfold to in one listing before it is cut.
 const UNFOLDED_MAX: usize = 100_000;
+/// Rules of one account that are listed; who has more has a doubt.
+const GRANTS_MAX: usize = 20_000;
 /// Aliases within aliases.
 const DEPTH_MAX: usize = 200;
 
@@ -60,6 +62,7 @@ impl<'a> Policy<'a> {
             policy: self,
             room: UNFOLDED_MAX,
         };
+        let mut cut = false;
         for spec in specs {
             let user = matcher.users(&spec.users, who);
             if !user.may(Verdicts::ALLOW) {
@@ -71,7 +74,9 @@ impl<'a> Policy<'a> {
                     continue;
                 }
                 let certain = user == Verdicts::ALLOW && host == Verdicts::ALLOW;
-                grants.extend(privilege.rules.iter().map(|rule| {
+                let left = GRANTS_MAX - grants.len();
+                cut |= privilege.rules.len() > left;
+                grants.extend(privilege.rules.iter().take(left).map(|rule| {
                     let runas = rule.runas.as_deref();
                     let users = runas.and_then(|runas| runas.users.as_deref());
                     let groups = runas.and_then(|runas| runas.groups.as_deref());
@@ -101,6 +106,9 @@ impl<'a> Policy<'a> {
         if unfolding.room == 0 {
             doubts.push(Doubt::TooComplex);
         }
+        if cut {
+            doubts.push(Doubt::TooMany);
+        }
         (grants, doubts)
     }
 }
@@ -129,6 +137,7 @@ impl<'a> Unfolding<'_, 'a> {
             &mut Vec::new(),
             &mut out,
         );
+        out.shrink_to_fit();
         out
     }
 

@@ -315,7 +315,8 @@ impl Parser<'_> {
                     }
                 }
             };
-            self.hold(size_of::<Default>())?;
+            // Lists of statements have room for twice as many while they grow.
+            self.hold(2 * size_of::<Default>() + Member::BYTES)?;
             settings.push((span, name, value));
             if !self.accept(&Tok::Comma) {
                 break;
@@ -354,7 +355,7 @@ impl Parser<'_> {
             }
         }
         privileges.shrink_to_fit();
-        self.hold(size_of::<UserSpec>())?;
+        self.hold(2 * size_of::<UserSpec>())?;
         let end = privileges.last().map_or(start, |privilege| privilege.span);
         self.expect(&Tok::Newline, "unexpected text after a rule")?;
         self.policy.specs.push(UserSpec {

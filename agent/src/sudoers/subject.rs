@@ -114,6 +114,9 @@ pub enum Doubt {
     /// Aliases nested too deeply to follow.
     #[error("the aliases are nested too deeply to follow")]
     TooComplex,
+    /// More rules for the account than are listed.
+    #[error("more rules are for the account than are listed")]
+    TooMany,
 }
 
 /// A path of a host for people.

@@ -207,3 +207,20 @@ fn circles_and_multiplying_aliases_end() {
     let answer = answer_of(&Files::sudoers(&text), &alice(), &[]);
     assert!(answer.starts_with("unknown"), "{answer}");
 }
+
+#[test]
+fn of_an_account_with_too_many_rules_some_are_listed() {
+    let text = format!("alice ALL=/bin/x{}\n", ", /bin/x".repeat(30_000));
+    let sudoers = Files::sudoers(&text).parse(Dialect::Sudo1_9_16);
+    let host = HostNames::new(b"web1", None);
+    let policy = Policy {
+        sudoers: &sudoers,
+        host: &host,
+        root: &Subject::root(),
+        other_sources: &[],
+        now_unix: NOON,
+    };
+    let (grants, doubts) = policy.grants(&alice());
+    assert_eq!(grants.len(), 20_000);
+    assert_eq!(doubts, [Doubt::TooMany]);
+}
