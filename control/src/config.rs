@@ -117,14 +117,16 @@ pub enum ConfigError {
     },
 }
 
-/// What TOML says of a mistake, with the line it is in: that may hold anything.
+/// What TOML says of a mistake, with the line it is in: that may hold anything, and be of any length.
 fn in_print(error: &toml::de::Error) -> String {
+    const CHARS_MAX: usize = 1000;
     let plain = |c: char| c == '\n' || c == '\t' || !c.is_control();
     let shown = |c: char| match plain(c) {
         true => c.to_string(),
         false => c.escape_default().to_string(),
     };
-    error.to_string().chars().map(shown).collect()
+    let text = error.to_string();
+    text.chars().take(CHARS_MAX).map(shown).collect()
 }
 
 impl Config {

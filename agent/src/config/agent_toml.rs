@@ -45,10 +45,11 @@ pub enum ConfigError {
     },
 }
 
-/// What TOML says of a mistake, with the line it is in: that may hold anything.
+/// What TOML says of a mistake, with the line it is in: that may hold anything, and be of any length.
 pub(super) fn in_print(error: &toml::de::Error) -> String {
+    const CHARS_MAX: usize = 1000;
     let mut text = String::new();
-    for c in error.to_string().chars() {
+    for c in error.to_string().chars().take(CHARS_MAX) {
         match c {
             '\n' | '\t' => text.push(c),
             c if c.is_control() => text.extend(c.escape_default()),
