@@ -68,6 +68,19 @@ fn what_a_key_has_opened_ends_and_nothing_else(release: Release) {
         "{shown}"
     );
     assert!(unknown.is_open() && own_session.is_open());
-    assert!(stage.alice().attempt().is_in(), "nothing was revoked");
+    assert!(with("bob", &lost).attempt().is_in(), "nothing was revoked");
+
+    // Revoked and ended in one go.
+    host.run("rm /etc/ssh/sshd_config.d/quiet.conf && systemctl restart ssh")
+        .ok();
+    let mut bobs_lost = with("bob", &lost).open();
+    let words = ["revoke", "key", lost.fingerprint(), "--end-sessions"];
+    let why = ["--ticket", "SEC-7", "--reason", "laptop stolen", "--json"];
+    let given = control.rescind(&[&words[..], &["--host", &stage.id], &why].concat());
+    let given = given.ok().json();
+    assert_eq!(given["orders"].as_array().map(Vec::len), Some(2), "{given}");
+    assert!(bobs_lost.wait_closed(PATIENCE).is_some());
+    assert!(with("bob", &lost).attempt().is_refused());
+    assert!(own_session.is_open() && stage.alice().attempt().is_in());
     stage.chain_is_whole();
 }
