@@ -198,7 +198,11 @@ fn add_su(account: &Account, ways: &Ways<'_>, steps: &mut Vec<Step>) -> bool {
         if other.uid == account.uid {
             continue;
         }
-        let kind = (other.password as u8, other.uid == 0, other.shell.clone());
+        let kind = (
+            other.typed_password() as u8,
+            other.uid == 0,
+            other.shell.clone(),
+        );
         let may = known
             .entry(kind)
             .or_insert_with(|| ways.su.may(account, &other));

@@ -55,6 +55,16 @@ pub struct Aging {
     pub inactive: Option<i64>,
 }
 
+impl Account {
+    /// What comes of typing a password: as [`Account::password`], but for a hash that is damaged.
+    pub const fn typed_password(&self) -> PasswordState {
+        match (self.password, self.oddities.hash) {
+            (PasswordState::Usable, HashShape::Impossible) => PasswordState::Unusable,
+            (state, _) => state,
+        }
+    }
+}
+
 /// What is odd about the lines of an account; as a rule nothing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Oddities {
@@ -120,4 +130,22 @@ pub fn shell_refuses(shell: &[u8]) -> bool {
         name,
         b"nologin" | b"false" | b"true" | b"sync" | b"halt" | b"shutdown"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::account_state::tests::alice;
+
+    #[test]
+    fn nobody_types_the_password_of_a_damaged_hash() {
+        let mut account = alice();
+        assert_eq!(account.typed_password(), PasswordState::Usable);
+        account.oddities.hash = HashShape::OfUnknownKind;
+        assert_eq!(account.typed_password(), PasswordState::Usable);
+        account.oddities.hash = HashShape::Impossible;
+        assert_eq!(account.typed_password(), PasswordState::Unusable);
+        account.password = PasswordState::Locked;
+        assert_eq!(account.typed_password(), PasswordState::Locked);
+    }
 }

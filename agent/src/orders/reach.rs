@@ -164,7 +164,9 @@ impl How {
         let right = sudo.becomes(account, root.first()?, root)?;
         let asked = match right.asks {
             Asks::Nothing => true,
-            Asks::OwnPassword => account.password == PasswordState::Usable,
+            Asks::OwnPassword => {
+                account.typed_password() == PasswordState::Usable && !account.oddities.number
+            }
             Asks::PasswordOf(state) => state == PasswordState::Usable,
             Asks::GroupPassword => false,
         };

@@ -81,7 +81,7 @@ fn check_password(
 ) {
     let (whose, state) = match right.asks {
         Asks::Nothing | Asks::GroupPassword => return,
-        Asks::OwnPassword => ("its password", account.password),
+        Asks::OwnPassword => ("its password", account.typed_password()),
         Asks::PasswordOf(state) => ("another's password", state),
     };
     let mut asked = Checks::default();

@@ -59,8 +59,9 @@ impl SuFacts {
         if self.shell_ends_it(&target.shell) {
             return May::No;
         }
+        let password = target.typed_password();
         let Some(service) = &self.service else {
-            return match target.password {
+            return match password {
                 PasswordState::Empty => May::Freely(None),
                 PasswordState::Usable => May::WithPassword,
                 PasswordState::Unknown => May::Unknown("shadow(5) could not be read".into()),
@@ -75,14 +76,14 @@ impl SuFacts {
             groups: &account.groups,
             wants_root: target.uid == 0,
         };
-        let wants = stack.wants(caller, Proof::of(target.password));
+        let wants = stack.wants(caller, Proof::of(password));
         match wants {
             Proved::Freely(place) => May::Freely(place.map(|(service, line)| Source {
                 file: format!("/etc/pam.d/{service}"),
                 line: Some(line),
             })),
             Proved::Never => May::No,
-            _ if target.password == PasswordState::Unknown => {
+            _ if password == PasswordState::Unknown => {
                 May::Unknown("shadow(5) could not be read".into())
             }
             Proved::WithPassword => May::WithPassword,

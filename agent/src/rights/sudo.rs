@@ -406,13 +406,13 @@ fn asked(nopasswd: bool, of: PasswordOf, target: &Account, root: &[Account]) -> 
     match of {
         _ if nopasswd => Asks::Nothing,
         PasswordOf::Own => Asks::OwnPassword,
-        PasswordOf::Target => Asks::PasswordOf(target.password),
+        PasswordOf::Target => Asks::PasswordOf(target.typed_password()),
         // The default runas user is root unless somebody changed that.
         PasswordOf::Root | PasswordOf::RunasDefault => {
             let usable = root
                 .iter()
-                .find(|root| root.password == PasswordState::Usable);
-            let state = usable.or(root.first()).map(|root| root.password);
+                .find(|root| root.typed_password() == PasswordState::Usable);
+            let state = usable.or(root.first()).map(Account::typed_password);
             Asks::PasswordOf(state.unwrap_or(PasswordState::Missing))
         }
     }

@@ -180,7 +180,7 @@ fn chains_of_doas_and_polkit() {
 
 #[test]
 fn chains_of_su() {
-    let shadow = SHADOW.replace("svc-db:!", "svc-db:$6$a$b");
+    let shadow = SHADOW.replace("svc-db:!", "svc-db:$1$saltsalt$9xy1btjgzLYfb7hivXtC//");
     let rules = ("etc/sudoers", "svc-db ALL=(ALL) NOPASSWD: ALL\n");
     let files = Files::with(&[("etc/shadow", &shadow), rules, SU[0], SU[1]]);
     let chain = [
@@ -196,7 +196,10 @@ fn chains_of_su() {
         "may use su, and svc-db has an empty password [yes] /etc/shadow:4"
     );
 
-    let expired = shadow.replace("svc-db:$6$a$b:19000::::::", "svc-db:$6$a$b:19000:::::1:");
+    let expired = shadow.replace(
+        "svc-db:$1$saltsalt$9xy1btjgzLYfb7hivXtC//:19000::::::",
+        "svc-db:$1$saltsalt$9xy1btjgzLYfb7hivXtC//:19000:::::1:",
+    );
     let files = Files::with(&[("etc/shadow", &expired), rules, SU[0], SU[1]]);
     assert_eq!(files.explain("alice"), [""; 0]);
     let passwd = PASSWD.replace("/srv/db:/bin/sh", "/srv/db:/usr/sbin/nologin");
@@ -249,7 +252,7 @@ fn chains_of_su() {
 #[test]
 fn the_surest_way_is_told() {
     // By a password in one step, without any in two.
-    let shadow = SHADOW.replace("svc-db:!", "svc-db:$6$a$b");
+    let shadow = SHADOW.replace("svc-db:!", "svc-db:$1$saltsalt$9xy1btjgzLYfb7hivXtC//");
     let files = Files::with(&[
         ("etc/shadow", &shadow),
         (

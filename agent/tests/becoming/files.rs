@@ -14,7 +14,7 @@ const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nalice:x:61000:61000::/home/alic
 const GROUP: &str = "root:x:0:\nalice:x:61000:\nbob:x:61001:\nsvc-db:x:60900:\ndeploy:x:60901:\n\
     docker:x:998:\nops:x:997:deploy\nshadow:x:42:\nwheel:x:10:\n";
 /// bob has a password.
-const SHADOW: &str = "root:!:19000::::::\nalice:!:19000::::::\nbob:$6$a$b:19000::::::\n\
+const SHADOW: &str = "root:!:19000::::::\nalice:!:19000::::::\nbob:$1$saltsalt$9xy1btjgzLYfb7hivXtC//:19000::::::\n\
     svc-db:!:19000::::::\ndeploy:!:19000::::::\n";
 /// As Debian has it.
 const COMMON: &str = "auth [success=1 default=ignore] pam_unix.so nullok\n\

@@ -92,7 +92,7 @@ fn what_is_not_known() {
 
 #[test]
 fn an_expired_account_gets_nothing_where_pam_is_asked() {
-    let shadow = "bob:$6$a$b:19000:::::1:\nroot:!:1::::::\n";
+    let shadow = "bob:$1$saltsalt$9xy1btjgzLYfb7hivXtC//:19000:::::1:\nroot:!:1::::::\n";
     let rule = ("etc/sudoers", "bob ALL=NOPASSWD: ALL\n");
     let closed = "closed /etc/sudoers:1 the account is expired since day 1 (/etc/shadow:1)";
     let files = Files::with(&[rule, ("etc/shadow", shadow)]);

@@ -71,7 +71,7 @@ impl Root {
             let lines = [
                 format!("u{nth:05}:x:{id}:{id}::/home/u{nth:05}:/bin/bash"),
                 format!(
-                    "u{nth:05}:$y$j9T$0123456789abcdefghijkl$0123456789abcdefghij:19700:0:99999:7:::"
+                    "u{nth:05}:$y$j9T$0123456789abcdefghijkl$0123456789abcdefghijklmnopqrstuvwxyzABCDEFG:19700:0:99999:7:::"
                 ),
                 format!("u{nth:05}:x:{id}:"),
                 format!("u{nth:05}:!::"),
