@@ -95,12 +95,12 @@ fn rows_difference(rows: &Value, line: &dyn Fn(&Value) -> String) -> Vec<String>
         lines.push(format!("~ {}", line(is)));
         for (key, value) in is.as_object().into_iter().flatten() {
             if was[key] != *value {
-                lines.push(format!("    {key} was {}", shown(&was[key])));
+                lines.push(format!("    {} was {}", printable(key), shown(&was[key])));
             }
         }
         for (key, value) in was.as_object().into_iter().flatten() {
             if is.get(key).is_none() {
-                lines.push(format!("    {key} was {}", shown(value)));
+                lines.push(format!("    {} was {}", printable(key), shown(value)));
             }
         }
     }
@@ -184,6 +184,15 @@ mod tests {
             {"by":"systemd_unit","what":"/u/db.service","state":"open"},
             {"by":"systemd_unit","what":"/u/off.service","state":"closed"}]});
         assert_eq!(one_line("accounts", &account), "db?  7  cron, db.service");
+    }
+
+    #[test]
+    fn names_of_fields_are_told_in_print() {
+        let found = json!({"changed": [{"was": {"a\u{1b}[31m":1}, "is": {"b\u{7f}":2}}]});
+        assert_eq!(
+            difference("sudo", &found),
+            ["~ ", "    b? was not there", "    a?[31m was 1"]
+        );
     }
 
     #[test]
