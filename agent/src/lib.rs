@@ -3,7 +3,7 @@
 //!
 //! Imports go one way: `cli`, `daemon`, `orders` and `link` (which never know each other, they meet
 //! in `daemon`), `escalation`, `paths` and `logins`, `rights`, `sshd` and `sudoers`, `pam` and `deferred`, `home`, `processes` and `store`,
-//! `host`, `config`, `sys`.
+//! `host`, `config`, `stamps`, `sys`.
 
 /// The command line.
 pub mod cli;
@@ -39,6 +39,8 @@ pub mod secrets;
 pub mod sections;
 /// What sshd(8) reads: sshd_config(5) and authorized_keys, pure.
 pub mod sshd;
+/// What a survey has looked at and in which state it was, so that the next one need not read it.
+pub mod stamps;
 /// The journal, which is the evidence chain, and its index.
 pub mod store;
 /// What sudo(8) reads: sudoers(5), pure.

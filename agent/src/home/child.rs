@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::message::{
-    Answer, LOOKS_PER_MESSAGE_MAX, Look, REQUEST_BYTES_MAX, Reply, Request, Seen, Sending, Why,
+    Answer, LOOKS_PER_MESSAGE_MAX, Look, REQUEST_BYTES_MAX, Reply, Request, STAMPS_PER_ANSWER,
+    STAMPS_PER_MESSAGE_MAX, Seen, Sending, Why,
 };
 use super::walk::{Trust, Walk};
 use super::{list, read, replace, trace};
+use crate::stamps;
 use crate::sys::ids::{self, Ids};
 use crate::sys::process::{self, Limits};
 
@@ -85,6 +87,24 @@ pub(super) fn serve(socket: &UnixStream, root: BorrowedFd<'_>, becomes: Becomes)
                 for one in &many {
                     out.put(&reply(trace::trace(root, one), Answer::Traced))?;
                     out.send()?;
+                }
+            }
+            Request::Stamp(many, _) if many.len() > STAMPS_PER_MESSAGE_MAX => {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            Request::Stamp(many, settled) => {
+                let mut seen = Vec::with_capacity(STAMPS_PER_ANSWER);
+                stamps::look(root, &many, settled, |one| {
+                    seen.push(one);
+                    if seen.len() < STAMPS_PER_ANSWER {
+                        return Ok(());
+                    }
+                    let seen = std::mem::take(&mut seen);
+                    out.put(&Reply::Done(Answer::Stamped(seen)))?;
+                    out.send()
+                })?;
+                if !seen.is_empty() {
+                    out.put(&Reply::Done(Answer::Stamped(seen)))?;
                 }
             }
         }

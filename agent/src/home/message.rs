@@ -8,6 +8,7 @@ use std::fmt;
 use minicbor::{Decode, Decoder, Encode};
 use zeroize::Zeroizing;
 
+use crate::stamps::{Ask as StampAsk, Seen as Stamped, Settled};
 use crate::sys::fs::{FileStat, FileTime};
 
 pub use crate::sys::fs::FileKind;
@@ -15,6 +16,13 @@ pub use crate::sys::ids::Ids;
 
 /// The most looks in one message; the parent splits longer lists.
 pub(super) const LOOKS_PER_MESSAGE_MAX: usize = 4096;
+
+/// The most names whose state is asked for in one message.
+pub(super) const STAMPS_PER_MESSAGE_MAX: usize = 8192;
+
+/// The names of one answer, which has its own deadline: few enough that a slow disk is not taken
+/// for one that hangs.
+pub(super) const STAMPS_PER_ANSWER: usize = 128;
 
 /// The most bytes of one request message.
 pub(super) const REQUEST_BYTES_MAX: usize = 72 << 20;
@@ -35,6 +43,9 @@ pub enum Ask<'a> {
     /// Look at what decides about paths; one answer for each, in order.
     #[n(2)]
     Trace(#[n(0)] &'a [Trace]),
+    /// Look at the state of names; an answer for so many at a time, in order.
+    #[n(3)]
+    Stamp(#[n(0)] &'a [StampAsk], #[n(1)] Option<Settled>),
 }
 
 /// [`Ask`], as the child hears it.
@@ -49,6 +60,9 @@ pub enum Request {
     /// Look at what decides about paths.
     #[n(2)]
     Trace(#[n(0)] Vec<Trace>),
+    /// Look at the state of names.
+    #[n(3)]
+    Stamp(#[n(0)] Vec<StampAsk>, #[n(1)] Option<Settled>),
 }
 
 /// When answers are sent.
@@ -181,6 +195,9 @@ pub enum Answer {
     /// To each [`Trace`].
     #[n(2)]
     Traced(#[n(0)] Looked),
+    /// To so many names: [`STAMPS_PER_ANSWER`].
+    #[n(3)]
+    Stamped(#[n(0)] Vec<Stamped>),
 }
 
 /// What was seen of a [`Look`].
@@ -524,6 +541,21 @@ pub enum Why {
     #[n(15)]
     #[error("the child that reads users' files failed: {}", in_print(.0))]
     Child(#[n(0)] String),
+}
+
+impl Why {
+    /// Whether the path's own state is the reason, so that it stays as long as that does.
+    pub const fn is_of_the_path(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing
+                | Self::NotRegular(_)
+                | Self::Links(_)
+                | Self::TooLarge(_)
+                | Self::Denied { .. }
+                | Self::PathTooLong
+        )
+    }
 }
 
 /// Why a symbolic link was not followed.

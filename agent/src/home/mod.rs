@@ -20,6 +20,8 @@ mod list;
 mod read;
 /// A file replaced by a new one in one step.
 mod replace;
+/// The state of many names.
+mod stamp;
 /// All that decides what a path leads to.
 mod trace;
 /// The way to a file, from the root, component by component.

@@ -18,6 +18,7 @@ use super::message::{
     ANSWER_EXTRA_BYTES_MAX, Answer, Ask, Content, FileFacts, LOOKS_PER_MESSAGE_MAX, List, Listing,
     Look, Looked, Read, Replace, Reply, Seen, Sending, Trace, Why,
 };
+use crate::stamps::{Sight, Tree};
 use crate::sys::process::{self, Until};
 
 /// The most that is read of a user's file, unless something else is asked for.
@@ -59,6 +60,8 @@ pub struct HomeChild {
     /// What was asked for ahead of time; its answers are under way.
     ahead: Vec<Look>,
     left_behind: Vec<LeftBehind>,
+    /// What was looked at, for those who want to know.
+    seen: Option<Tree>,
 }
 
 /// A child that did not answer.
@@ -95,6 +98,31 @@ impl HomeChild {
             running: None,
             ahead: Vec::new(),
             left_behind: Vec::new(),
+            seen: None,
+        }
+    }
+
+    /// From now on remembers what is looked at, until [`HomeChild::take_seen`].
+    pub fn note_seen(&mut self) {
+        self.seen = Some(Tree::default());
+    }
+
+    /// What was looked at, and whether another look could see something else although nothing is
+    /// another way.
+    pub fn take_seen(&mut self) -> Tree {
+        self.seen.take().unwrap_or_default()
+    }
+
+    /// Remembers a look, and what does not tell whether it would come out so again.
+    fn note<T>(&mut self, path: &[u8], result: &Result<T, HomeError>) {
+        let Some(tree) = &mut self.seen else {
+            return;
+        };
+        tree.see(path, Sight::Whole);
+        if let Err(error) = result
+            && !error.why.is_of_the_path()
+        {
+            tree.doubt(error.to_string());
         }
     }
 
@@ -118,7 +146,9 @@ impl HomeChild {
 
     fn look(&mut self, look: &Look, patience: Duration) -> Result<Seen, HomeError> {
         if self.is_in_vain(look) {
-            return Err(error(look.path(), Why::Hung));
+            let hung = Err(error(look.path(), Why::Hung));
+            self.note(look.path(), &hung);
+            return hung;
         }
         let ask = Ask::Look(std::slice::from_ref(look), Sending::OneByOne);
         let answer = match self.ask(ask, patience) {
@@ -128,7 +158,9 @@ impl HomeChild {
         if answer == Err(Why::Hung) {
             self.note_hung(look);
         }
-        answer.map_err(|why| error(look.path(), why))
+        let answer = answer.map_err(|why| error(look.path(), why));
+        self.note(look.path(), &answer);
+        answer
     }
 
     /// Whether a child hangs there still: another one would only hang with it. What a user makes
@@ -179,7 +211,9 @@ impl HomeChild {
             let uid = looks[next].owner().uid;
             if hung.contains(&uid) || self.is_in_vain(&looks[next]) {
                 hung.insert(uid);
-                each(next, Err(error(looks[next].path(), Why::Hung)))?;
+                let result = Err(error(looks[next].path(), Why::Hung));
+                self.note(looks[next].path(), &result);
+                each(next, result)?;
                 next += 1;
                 continue;
             }
@@ -195,7 +229,9 @@ impl HomeChild {
             };
             let batch = &looks[next..next + run];
             if let Err(why) = self.begin(batch, sending, patience) {
-                each(next, Err(error(batch[0].path(), why)))?;
+                let result = Err(error(batch[0].path(), why));
+                self.note(batch[0].path(), &result);
+                each(next, result)?;
                 next += 1;
                 continue;
             }
@@ -210,7 +246,9 @@ impl HomeChild {
                     hung.insert(look.owner().uid);
                     self.note_hung(look);
                 }
-                let go_on = each(next, result.map_err(|why| error(look.path(), why)));
+                let result = result.map_err(|why| error(look.path(), why));
+                self.note(look.path(), &result);
+                let go_on = each(next, result);
                 next += 1;
                 if go_on.is_break() {
                     // Its remaining answers belong to nobody.
@@ -284,7 +322,9 @@ impl HomeChild {
         answer
             .and_then(|answer| match answer {
                 Answer::Replaced(facts) => Ok(facts),
-                Answer::Seen(_) | Answer::Traced(_) => Err(self.not_understood()),
+                Answer::Seen(_) | Answer::Traced(_) | Answer::Stamped(_) => {
+                    Err(self.not_understood())
+                }
             })
             .map_err(|why| error(&replace.path, why))
     }
@@ -349,7 +389,7 @@ impl HomeChild {
         self.running.as_ref().map(|running| running.child.id())
     }
 
-    fn ask(&mut self, ask: Ask<'_>, patience: Duration) -> Result<(), Why> {
+    pub(super) fn ask(&mut self, ask: Ask<'_>, patience: Duration) -> Result<(), Why> {
         let mut message = Zeroizing::new(vec![0; 4]);
         minicbor::encode(ask, &mut *message).map_err(|e| Why::Child(e.to_string()))?;
         let len = u32::try_from(message.len() - 4).map_err(|e| Why::Child(e.to_string()))?;
@@ -369,7 +409,7 @@ impl HomeChild {
     }
 
     /// Waits for the next answer; without one, the child is left behind.
-    fn answer(&mut self, bytes: u64, patience: Duration) -> Result<Answer, Why> {
+    pub(super) fn answer(&mut self, bytes: u64, patience: Duration) -> Result<Answer, Why> {
         let Some(running) = &mut self.running else {
             return Err(Why::Child("it is gone".into()));
         };
@@ -385,7 +425,7 @@ impl HomeChild {
         }
     }
 
-    fn not_understood(&mut self) -> Why {
+    pub(super) fn not_understood(&mut self) -> Why {
         self.leave_behind();
         mixed_up()
     }
@@ -432,6 +472,11 @@ impl HomeChild {
             filled: 0,
             last_used: Instant::now(),
         })
+    }
+
+    /// Lets the child go.
+    pub(super) fn let_go(&mut self) {
+        self.leave_behind();
     }
 
     /// Ends the child without waiting for its end: where it hangs, even SIGKILL may take for ever.

@@ -280,6 +280,74 @@ pub fn is_procfs(fd: impl AsFd) -> io::Result<bool> {
     Ok(statfs::fstatfs(fd)?.filesystem_type() == statfs::PROC_SUPER_MAGIC)
 }
 
+/// What the change times of a file system are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Local {
+    /// Every change of anything sets them, by this kernel's clock.
+    OnDisk,
+    /// The same, but for what is written through a mapping.
+    InMemory,
+    /// Nothing: it shows what the kernel knows. What something is and whose is true all the same.
+    Kernels,
+    /// Another machine, a user's program or nobody sets them.
+    No,
+}
+
+/// File systems on which this kernel sets the change time of everything (linux/magic.h). Not among
+/// them: those of a network, FUSE, and those without change times, as FAT.
+const ON_DISK: [i64; 13] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0x794c_7630, // overlayfs: those of what lies below
+    0xf2f5_2010, // F2FS
+    0x2fc1_2fc1, // ZFS
+    0xca45_1a4e, // bcachefs
+    0x3153_464a, // JFS
+    0x5265_4973, // ReiserFS
+    0x3434,      // NILFS2
+    0x7371_7368, // SquashFS
+    0xe0f5_e1e2, // EROFS
+    0x9660,      // ISO 9660
+];
+/// tmpfs, which devtmpfs is too, and ramfs.
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// proc, sysfs, devpts, cgroup, cgroup2, debugfs, tracefs, securityfs, bpf, mqueue, hugetlbfs,
+/// configfs, pstore, binfmt_misc, efivarfs.
+const KERNELS: [i64; 15] = [
+    0x9fa0,
+    0x6265_6572,
+    0x1cd1,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0xcafe_4a11,
+    0x1980_0202,
+    0x9584_58f6,
+    0x6265_6570,
+    0x6165_676c,
+    0x4249_4e4d,
+    0xde5e_81e4,
+];
+
+/// What the change times of the file system are worth on which something open is, be it a mere
+/// handle. An error before Linux 3.12.
+#[allow(clippy::useless_conversion)] // the type's width differs between targets
+pub fn local(fd: impl AsFd) -> io::Result<Local> {
+    let of_type = i64::from(statfs::fstatfs(fd)?.filesystem_type().0);
+    // The kernel's numbers have 32 bits; where the type is as narrow, large ones are negative.
+    let of_type = of_type & 0xffff_ffff;
+    Ok(match of_type {
+        of_type if ON_DISK.contains(&of_type) => Local::OnDisk,
+        of_type if IN_MEMORY.contains(&of_type) => Local::InMemory,
+        of_type if KERNELS.contains(&of_type) => Local::Kernels,
+        _ => Local::No,
+    })
+}
+
 /// Waits until content and attributes of a file, or the names in a directory, are on disk.
 ///
 /// An error is final: the kernel may have dropped the dirty pages with it, and a second call that
