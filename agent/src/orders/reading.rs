@@ -28,7 +28,7 @@ use crate::orders::kept::KeptFields;
 use crate::orders::key_files::{Purpose, Soon, UserFiles};
 use crate::orders::plan::KeyFileSeen;
 use crate::orders::sshds::{self, Releases};
-use crate::paths::facts::{Client, Facts, Shell, Sshd};
+use crate::paths::facts::{Client, Facts, Shell, Sshd, Turns};
 use crate::paths::shared_uid::{self, Twin};
 use crate::paths::{self, key_files::KeyFileRef};
 use crate::processes::holdings::SudoBorn;
@@ -63,6 +63,8 @@ pub struct Reading<'h> {
     with_key: BTreeMap<Wanted, Rc<WithKey>>,
     keys_expected: BTreeSet<KeyFingerprint>,
     keys_of: Option<BTreeSet<AccountName>>,
+    /// When something said of the host is over.
+    turns: Turns,
     /// What is known of logins, for those who ask; an order does not.
     logins: Option<Arc<History>>,
 }
@@ -117,6 +119,7 @@ impl<'h> Reading<'h> {
             with_key: BTreeMap::new(),
             keys_expected: BTreeSet::new(),
             keys_of: None,
+            turns: Turns::default(),
             logins: None,
         })
     }
@@ -390,6 +393,18 @@ impl<'h> Reading<'h> {
         self.files.take_not_read()
     }
 
+    /// The first instant at which something that was said of paths is over, in seconds since 1970;
+    /// the end of a day not counted.
+    pub fn turns_at(&mut self) -> Option<i64> {
+        let acting = self.all_acting();
+        if let Ok(sudo) = acting.sudo() {
+            for turn in sudo.turns(&self.accounts) {
+                self.turns.note(turn, sudo.now);
+            }
+        }
+        self.turns.first()
+    }
+
     /// The processes of the host; `None` where it is not booted.
     pub fn moment(&self) -> Option<&Moment<'h>> {
         self.moment.as_ref()
@@ -466,6 +481,7 @@ impl<'h> Reading<'h> {
             now,
             // The zone of a host that is not booted is not this machine's.
             utc_offset: self.moment.as_ref().and_then(|_| zone::utc_offset(now)),
+            turns: &self.turns,
             connection,
             certificate,
         };

@@ -215,7 +215,7 @@ mod tests {
     use crate::pam::Service;
     use crate::pam::{PamFiles, account_stack, auth_stack};
     use crate::paths::account_state::tests::alice;
-    use crate::paths::facts::{Found, KeyFileFacts, Ownership, ReadAs, Shell};
+    use crate::paths::facts::{Found, KeyFileFacts, Ownership, ReadAs, Shell, Turns};
     use crate::paths::key_files_in_force;
     use crate::paths::strict_modes::GroupIs;
     use crate::sshd::include::tests::Memory;
@@ -332,6 +332,7 @@ mod tests {
                 shell: self.shell,
                 now: 20_100 * 86_400,
                 utc_offset: None,
+                turns: &Turns::default(),
                 connection: None,
                 certificate: None,
             };
@@ -630,6 +631,7 @@ mod tests {
             shell: Shell::Runs,
             now: 0,
             utc_offset: None,
+            turns: &Turns::default(),
             connection: None,
             certificate: None,
         };

@@ -1,5 +1,6 @@
 //! What the evaluator is given.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::strict_modes::GroupIs;
@@ -33,6 +34,8 @@ pub struct Facts<'a> {
     pub now: i64,
     /// Seconds that the host's time zone is ahead of UTC now, where known: `expiry-time` is in local time.
     pub utc_offset: Option<i64>,
+    /// Where it is noted when an answer changes by itself.
+    pub turns: &'a Turns,
     /// Judge for this one connection; `None` for every connection there could be.
     pub connection: Option<Connection>,
     /// Judge certificates by this one alone; `None` for every one that a CA could issue.
@@ -43,6 +46,25 @@ impl Facts<'_> {
     /// Days since 1970-01-01, as shadow(5) counts them.
     pub const fn today(&self) -> i64 {
         self.now.div_euclid(86_400)
+    }
+}
+
+/// The first instant at which an answer changes although nothing on the host does, days apart:
+/// those begin for all accounts at once.
+#[derive(Debug, Default)]
+pub struct Turns(Cell<Option<i64>>);
+
+impl Turns {
+    /// An answer changes at an instant, in seconds since 1970; one that is over does not count.
+    pub fn note(&self, at: i64, now: i64) {
+        if at > now && self.0.get().is_none_or(|first| at < first) {
+            self.0.set(Some(at));
+        }
+    }
+
+    /// The first one.
+    pub const fn first(&self) -> Option<i64> {
+        self.0.get()
     }
 }
 

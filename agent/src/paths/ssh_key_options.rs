@@ -49,6 +49,9 @@ fn check_expiry(view: &View<'_>, expiry: Expiry, checks: &mut Checks) {
         ),
         (false, None) => (expiry.seconds - ZONE_AHEAD, expiry.seconds + ZONE_BEHIND),
     };
+    for instant in [earliest, latest] {
+        view.facts.turns.note(instant.saturating_add(1), now);
+    }
     if latest < now {
         checks.closed("expiry-time is over");
     } else if earliest < now {

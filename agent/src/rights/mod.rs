@@ -24,5 +24,7 @@ pub mod right;
 pub mod su;
 /// sudo(8).
 pub mod sudo;
+/// When what sudo(8) allows changes by itself.
+mod sudo_turns;
 
 pub use right::{Asks, Reach, Right, Whom};

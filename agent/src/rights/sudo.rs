@@ -174,7 +174,7 @@ impl SudoFacts {
     }
 
     /// A ticket of the account's that is not too old, which spares the password.
-    fn spares(&self, policy: &Policy<'_>, account: &Account) -> Option<String> {
+    pub(super) fn spares(&self, policy: &Policy<'_>, account: &Account) -> Option<String> {
         let name = account.name.as_str().as_bytes();
         let ticket = self.tickets.iter().find(|(owner, _)| owner == name)?;
         let lasts = policy.settings(&account.into()).ticket_s;
@@ -188,7 +188,7 @@ impl SudoFacts {
         })
     }
 
-    fn policy<'p>(&'p self, superuser: &'p Subject) -> Option<Policy<'p>> {
+    pub(super) fn policy<'p>(&'p self, superuser: &'p Subject) -> Option<Policy<'p>> {
         Some(Policy {
             sudoers: self.sudoers.as_ref()?,
             host: &self.host,
