@@ -151,7 +151,18 @@ impl Surveys {
                 if let Some(why) = surveyed.not_kept {
                     tracing::warn!(why, "the survey could not be kept to compare the next with");
                 }
-                tracing::debug!(?took, sent = ended.sent.len(), "the host was surveyed");
+                let whole_because = surveyed.whole_because.as_deref();
+                let no_stamps = surveyed.no_stamps.as_deref();
+                match surveyed.unchanged {
+                    true => tracing::debug!(?took, "the host is as the last survey found it"),
+                    false => tracing::debug!(
+                        ?took,
+                        sent = ended.sent.len(),
+                        whole_because,
+                        next_whole_because = no_stamps,
+                        "the host was surveyed"
+                    ),
+                }
                 self.last = Some(surveyed.digests);
             }
             Err(error) => tracing::warn!(%error, "the host could not be surveyed"),

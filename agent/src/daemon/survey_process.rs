@@ -4,9 +4,11 @@
 //! daemon shall not keep: what goes wrong there ends that process and nothing else, and when it has
 //! ended all of its memory is back. Orders do not wait for it.
 //!
-//! `rescind-agent __survey ROOT all|SECTION [--keep] [--no-pieces] [--avoid=UID …] [NAME=DIGEST …]`
-//! takes the survey of the host below `ROOT`, keeps it in the store, and prints frames: the digest of
-//! each section, then the pieces of those that are not in the state that is named, then the end.
+//! `rescind-agent __survey ROOT all|SECTION [--keep [--if-changed]] [--no-pieces] [--avoid=UID …]
+//! [NAME=DIGEST …]` takes the survey of the host below `ROOT`, keeps it in the store, and prints
+//! frames: the digest of each section, then the pieces of those that are not in the state that is
+//! named, then the end. `--if-changed` takes none where the stamps of the last one say that nothing
+//! is another way: then the digests are those of that one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -23,9 +25,11 @@ use rescind_protocol::message::{InventoryPart, SectionDigest};
 use rescind_protocol::name::{Digest, SectionName};
 
 use crate::config::layout;
-use crate::orders::survey;
+use crate::orders::resurvey::{self, Noting};
+use crate::orders::{Host, survey};
 use crate::processes::table::Proc;
 use crate::sections::{Finished, Section};
+use crate::stamps;
 use crate::store::{self, Clock, HostClock, Kept};
 use crate::sys::process::{self, Limits, ProcessId};
 
@@ -71,6 +75,15 @@ struct End {
     /// Processes that wait for them and cannot be ended.
     #[n(3)]
     stuck: Vec<Stuck>,
+    /// It was not taken, because everything is as the last one found it.
+    #[n(4)]
+    unchanged: bool,
+    /// Why it was taken although the last one could have held still.
+    #[n(5)]
+    whole_because: Option<String>,
+    /// Why the next one will be taken whole.
+    #[n(6)]
+    no_stamps: Option<String>,
 }
 
 /// A process that waits for a file system and cannot be ended.
@@ -99,7 +112,7 @@ pub struct Wanted {
     pub root: PathBuf,
     /// One section; all, unless said.
     pub only: Option<SectionName>,
-    /// To keep it in the store, when it is of all sections.
+    /// To keep it in the store, when it is of all sections, unless everything is as it was.
     pub keep: bool,
     /// The states of sections that need not be told in full; none is, where this is `None`.
     pub known: Option<Digests>,
@@ -118,6 +131,12 @@ pub struct Surveyed {
     pub hung: BTreeSet<u32>,
     /// Processes that still wait for them.
     pub stuck: Vec<Stuck>,
+    /// Everything is as the survey before found it, which tells metadata alone.
+    pub unchanged: bool,
+    /// Why not all of the survey before could be taken over.
+    pub whole_because: Option<String>,
+    /// Why none of it can be taken over by the next one.
+    pub no_stamps: Option<String>,
 }
 
 /// To be called first in `main` with the program's arguments, without its name: takes a survey and
@@ -167,16 +186,36 @@ fn child(arguments: &[OsString]) -> io::Result<()> {
     process::lower_priority(5);
     let mut out = io::stdout().lock();
     let mut end = End::default();
+    let keeps = has("--keep") && only.is_none();
+    if keeps && has("--if-changed") {
+        match unchanged(root, &avoid, has("--no-pieces"), &known) {
+            Ok(digests) => {
+                for digest in &digests {
+                    write(&mut out, DIGEST, cbor::to_vec(digest))?;
+                }
+                end.unchanged = true;
+                return write(&mut out, END, cbor::to_vec(&end));
+            }
+            Err(why) => end.whole_because = Some(why),
+        }
+    }
     let mut sections: Vec<Finished> = Vec::new();
-    match survey::take(root, only, &avoid, |finished| sections.push(finished)) {
-        Ok(hung) => end.hung = hung.into_iter().collect(),
+    let take_in = |finished| sections.push(finished);
+    let taken = match keeps {
+        true => survey::take_and_note(root, &avoid, take_in)
+            .map(|(hung, host, noting)| (hung, Some((host, noting)))),
+        false => survey::take(root, only, &avoid, take_in).map(|hung| (hung, None)),
+    };
+    let noted = match taken {
+        Ok((hung, noted)) => {
+            end.hung = hung.into_iter().collect();
+            noted
+        }
         Err(error) => {
             end.error = Some(error.to_string());
             return write(&mut out, END, cbor::to_vec(&end));
         }
-    }
-    // What is left of our children now waits for a file system.
-    end.stuck = children();
+    };
     let digests: Vec<SectionDigest> = sections
         .iter()
         .map(|finished| SectionDigest {
@@ -184,9 +223,16 @@ fn child(arguments: &[OsString]) -> io::Result<()> {
             digest: finished.digest,
         })
         .collect();
-    if has("--keep") && only.is_none() {
-        end.not_kept = keep(root, &digests, &sections).err();
+    if let Some((mut host, noting)) = noted {
+        let kept = keep(root, &digests, &sections);
+        end.no_stamps = match kept {
+            Ok(()) => keep_stamps(root, &mut host, noting, &digests).err(),
+            Err(_) => Some("the survey was not kept".into()),
+        };
+        end.not_kept = kept.err();
     }
+    // What is left of our children now waits for a file system.
+    end.stuck = children();
     for digest in &digests {
         write(&mut out, DIGEST, cbor::to_vec(digest))?;
     }
@@ -226,7 +272,41 @@ fn children() -> Vec<Stuck> {
     .collect()
 }
 
+/// The digests of the sections, if everything is as the last survey found it and nobody wants more
+/// of it than these. Else why the survey has to be taken.
+fn unchanged(
+    root: &Path,
+    avoid: &BTreeSet<u32>,
+    no_pieces: bool,
+    known: &Digests,
+) -> Result<Vec<SectionDigest>, String> {
+    if !avoid.is_empty() {
+        return Err("a file system does not answer".into());
+    }
+    let digests = resurvey::unchanged(root)?;
+    let is_known = |one: &SectionDigest| known.get(&one.section) == Some(&one.digest);
+    match digests.iter().find(|one| !no_pieces && !is_known(one)) {
+        Some(one) => Err(format!("{} is wanted in whole", one.section)),
+        None => Ok(digests),
+    }
+}
+
+/// Takes the stamps of a survey that was kept, for the next one.
+fn keep_stamps(
+    root: &Path,
+    host: &mut Host,
+    noting: Noting,
+    digests: &[SectionDigest],
+) -> Result<(), String> {
+    let kept = noting.stamps(host, digests)?;
+    stamps::keep(&layout::agent_dir(root), &kept)
+        .map_err(|error| format!("the stamps cannot be kept: {error}"))
+}
+
 fn keep(root: &Path, digests: &[SectionDigest], sections: &[Finished]) -> Result<(), String> {
+    // Those of the survey before are not of this one.
+    stamps::forget(&layout::agent_dir(root))
+        .map_err(|error| format!("the stamps of the one before cannot be removed: {error}"))?;
     let survey = Kept {
         taken_at: HostClock.wall(),
         sections: digests.to_vec(),
@@ -266,6 +346,9 @@ pub fn take(wanted: &Wanted, mut each: impl FnMut(InventoryPart)) -> Result<Surv
                 surveyed.not_kept = end.not_kept;
                 surveyed.hung = end.hung.into_iter().collect();
                 surveyed.stuck = end.stuck;
+                surveyed.unchanged = end.unchanged;
+                surveyed.whole_because = end.whole_because;
+                surveyed.no_stamps = end.no_stamps;
                 return match end.error {
                     Some(why) => Err(SurveyError::NotTaken(why)),
                     None => Ok(surveyed),
@@ -298,7 +381,7 @@ fn start(wanted: &Wanted) -> io::Result<Child> {
         .arg(&wanted.root)
         .arg(only.map_or(OsStr::new("all"), |name| OsStr::new(name.as_str())));
     if wanted.keep {
-        command.arg("--keep");
+        command.args(["--keep", "--if-changed"]);
     }
     command.args(wanted.avoid.iter().map(|uid| format!("--avoid={uid}")));
     match &wanted.known {

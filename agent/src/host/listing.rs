@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::root::{HostRoot, ReadError, failed};
+use crate::stamps::Sight;
 use crate::sys::fs::{self, FileKind, FileStat};
 
 /// A directory of the host.
@@ -46,7 +47,9 @@ impl HostRoot {
         names.sort_unstable();
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
-            let listed = look(&dir, &name).map_err(|source| failed(&path.join(&name), source))?;
+            let entry = path.join(&name);
+            self.see(&entry, Sight::Listed);
+            let listed = look(&dir, &name).map_err(|source| failed(&entry, source))?;
             entries.extend(listed.map(|(stat, link)| Listed { name, stat, link }));
         }
         Ok(Listing {

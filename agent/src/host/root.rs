@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -15,6 +16,7 @@ use super::capabilities::that_make_root;
 use super::not_read::{NotRead, Notes};
 pub use super::walk::Keeping;
 use super::walk::{self, Kept, Located};
+use crate::stamps::{Sight, Tree};
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno, ids, xattr};
 
@@ -30,6 +32,8 @@ pub struct HostRoot {
     notes: RefCell<Option<Notes>>,
     /// Directories that are held open: see [`HostRoot::keep_directories`].
     pub(super) kept: RefCell<Option<Kept>>,
+    /// What was looked at, for those who want to know: see [`HostRoot::note_seen`].
+    seen: RefCell<Option<Tree>>,
 }
 
 /// A file, read whole. `Debug` shows no content.
@@ -163,6 +167,21 @@ impl ReadError {
         matches!(self, Self::Missing { .. })
     }
 
+    /// Whether the state of the path is the reason, so that it stays as long as that does.
+    fn is_of_the_path(&self) -> bool {
+        match self {
+            Self::Changing { .. } => false,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotADirectory
+                    | io::ErrorKind::InvalidFilename
+                    // Too many links, which this program counts itself.
+                    | io::ErrorKind::Other
+            ),
+            _ => true,
+        }
+    }
+
     /// The path that was asked for.
     pub fn path(&self) -> &Path {
         match self {
@@ -220,6 +239,7 @@ impl HostRoot {
             also_trusted: (ids::effective_uid() != 0).then_some(stat.uid),
             notes: RefCell::default(),
             kept: RefCell::default(),
+            seen: RefCell::default(),
         })
     }
 
@@ -235,6 +255,35 @@ impl HostRoot {
         notes.as_mut().map(Notes::take).unwrap_or_default()
     }
 
+    /// From now on remembers what is looked at, until [`HostRoot::take_seen`].
+    pub fn note_seen(&self) {
+        *self.seen.borrow_mut() = Some(Tree::default());
+    }
+
+    /// What was looked at, and whether another look could see something else although nothing is
+    /// another way.
+    pub fn take_seen(&self) -> Tree {
+        self.seen.borrow_mut().take().unwrap_or_default()
+    }
+
+    /// Remembers a look, if anybody wants to know.
+    pub(super) fn see(&self, path: &Path, sight: Sight) {
+        if let Some(seen) = &mut *self.seen.borrow_mut() {
+            seen.see(path.as_os_str().as_bytes(), sight);
+        }
+    }
+
+    /// Remembers an error that does not come from the state of what was looked at.
+    pub(super) fn doubted<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
+        if let Err(error) = &read
+            && !error.is_of_the_path()
+            && let Some(seen) = &mut *self.seen.borrow_mut()
+        {
+            seen.doubt(error.to_string());
+        }
+        read
+    }
+
     /// Remembers that something was not read, if anybody wants to know.
     pub(super) fn noted<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
         if let Err(error) = &read
@@ -243,7 +292,7 @@ impl HostRoot {
         {
             notes.add(NotRead::of_host(error));
         }
-        read
+        self.doubted(read)
     }
 
     /// Whether this is the running system, so that its processes and sessions can be asked about.
@@ -341,8 +390,9 @@ impl HostRoot {
 
     /// Whether there is something at a path; not being able to tell is an error.
     pub fn exists(&self, path: &Path) -> Result<bool, ReadError> {
-        match self.stat(path) {
-            Ok(_) => Ok(true),
+        self.see(path, Sight::There);
+        match self.find(path) {
+            Ok(found) => Ok(found.stat.is_some()),
             Err(ReadError::Missing { .. }) => Ok(false),
             Err(error) => Err(error),
         }
@@ -390,12 +440,18 @@ impl HostRoot {
 
     /// Finds the directory and the name in it that a path leads to in the end.
     pub(super) fn locate(&self, path: &Path) -> Result<Located, ReadError> {
-        walk::walk(self, path).map_err(|error| match error {
+        self.see(path, Sight::Whole);
+        self.find(path)
+    }
+
+    fn find(&self, path: &Path) -> Result<Located, ReadError> {
+        let found = walk::walk(self, path).map_err(|error| match error {
             ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 missing(path)
             }
             error => error,
-        })
+        });
+        self.doubted(found)
     }
 
     /// Whose word about names is taken: root's, and for a process that is not root (a look at a

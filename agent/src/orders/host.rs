@@ -24,8 +24,9 @@ use crate::orders::key_files::{KEY_FILE_BYTES_MAX, PATIENCE, ids};
 use crate::orders::plan::Change;
 use crate::orders::reading::{Reading, Remembered};
 use crate::processes::holdings::SudoBorn;
-use crate::processes::{EndReport, Ender, Frozen, Subject};
+use crate::processes::{EndReport, Ender, Frozen, Moment, Subject};
 use crate::sshd::authorized_keys::{self, KeyFile};
+use crate::stamps::Tree;
 
 /// How long others may keep the locks of the account files.
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
@@ -146,6 +147,26 @@ impl Host {
             &mut self.remembered,
             self.ender.as_ref(),
         )
+    }
+
+    /// Its processes; `None` where it is not booted.
+    pub fn moment(&self) -> Result<Option<Moment<'_>>, HostError> {
+        Ok(self.ender.as_ref().map(Ender::moment).transpose()?)
+    }
+
+    /// From now on remembers what is looked at, until [`Host::take_seen`].
+    pub fn note_seen(&mut self) {
+        self.root.note_seen();
+        self.homes.note_seen();
+        self.ahead.note_seen();
+    }
+
+    /// What was looked at.
+    pub fn take_seen(&mut self) -> Tree {
+        let mut seen = self.root.take_seen();
+        seen.join(self.homes.take_seen());
+        seen.join(self.ahead.take_seen());
+        seen
     }
 
     /// Takes the locks of the account files.

@@ -45,6 +45,8 @@ mod reading;
 mod release;
 /// What the local command line asks of the host and its orders.
 mod report;
+/// Whether a host is as its last survey found it.
+pub mod resurvey;
 /// Which sshds the host has.
 mod sshds;
 /// The survey of a host, as sections.

@@ -85,7 +85,7 @@ fn pam_services(config: &Result<Config, ConfigError>, pam: &HostPam<'_>) -> Vec<
 }
 
 /// The `-f` of every listening sshd. One that was started without reads the usual file.
-fn running_configs(moment: &Moment<'_>) -> BTreeSet<PathBuf> {
+pub fn running_configs(moment: &Moment<'_>) -> BTreeSet<PathBuf> {
     let processes = moment.table().processes.iter();
     let listening = processes.filter(|process| process.is_root() && process.comm == b"sshd");
     listening

@@ -20,9 +20,10 @@ use crate::orders::held;
 use crate::orders::host::{Host, HostError};
 use crate::orders::key_files::Purpose;
 use crate::orders::reading::Reading;
+use crate::orders::resurvey::{self, Noting};
 use crate::paths;
 use crate::processes::services::{Service, services};
-use crate::secrets::finding::{NotRead as SecretsNotRead, Unclear};
+use crate::secrets::finding::{Coverage, NotRead as SecretsNotRead, Unclear};
 use crate::secrets::{self, Limits, Marker};
 use crate::sections::{Builder, Finished, Section, accounts, coverage, host};
 use crate::store::{Clock, HostClock};
@@ -39,16 +40,47 @@ pub fn take(
     avoid: &BTreeSet<u32>,
     mut each: impl FnMut(Finished),
 ) -> Result<BTreeSet<u32>, EngineError> {
+    let mut host = Host::below(root)?;
+    survey(&mut host, root, only, avoid, None, &mut each)
+}
+
+/// [`take`] of all sections, noting what they depend on: for stamps to be taken of it.
+pub fn take_and_note(
+    root: &Path,
+    avoid: &BTreeSet<u32>,
+    mut each: impl FnMut(Finished),
+) -> Result<(BTreeSet<u32>, Host, Noting), EngineError> {
+    let mut noting = Noting::begin();
+    let mut host = Host::below(root)?;
+    host.note_seen();
+    let hung = survey(&mut host, root, None, avoid, Some(&mut noting), &mut each)?;
+    noting.tree.join(host.take_seen());
+    if !hung.is_empty() {
+        noting.tree.doubt("a file system does not answer");
+    }
+    Ok((hung, host, noting))
+}
+
+fn survey(
+    host: &mut Host,
+    root: &Path,
+    only: Option<Section>,
+    avoid: &BTreeSet<u32>,
+    mut noting: Option<&mut Noting>,
+    each: &mut dyn FnMut(Finished),
+) -> Result<BTreeSet<u32>, EngineError> {
     // What it reads could be in a core dump otherwise.
     if let Err(error) = process::leave_no_core() {
         tracing::warn!(%error, "core dumps of this process could not be turned off");
     }
-    let mut host = Host::below(root)?;
     host.root().note_not_read();
     let wanted = |section: Section| only.is_none_or(|only| only == section);
     let (accounts, mut hung) = {
         let mut reading = host.read()?;
         reading.avoid(avoid);
+        if let Some(noting) = &mut noting {
+            noting.facts = resurvey::facts(root, &resurvey::boot_id(), reading.moment());
+        }
         let mut survey = Survey::new(&mut reading);
         if wanted(Section::Host) {
             each(survey.host()?);
@@ -62,12 +94,22 @@ pub fn take(
             }
         }
         let accounts = survey.accounts;
+        if let Some(noting) = &mut noting {
+            noting.turns_at = reading.turns_at();
+        }
         (accounts, reading.hung())
     };
     if wanted(Section::Secrets) {
-        let (finished, hung_there) = held_secrets(root, host.homes(), &accounts, &hung)?;
+        let (finished, covered) = held_secrets(root, host.homes(), &accounts, &hung)?;
         each(finished);
-        hung.extend(hung_there);
+        hung.extend(covered.hung);
+        if let Some(noting) = noting
+            && covered.out_of_time
+        {
+            noting
+                .tree
+                .doubt("there was no time to look for all secrets");
+        }
     }
     Ok(hung)
 }
@@ -271,7 +313,7 @@ fn held_secrets(
     homes: &mut HomeChild,
     accounts: &[Account],
     avoid: &BTreeSet<u32>,
-) -> Result<(Finished, BTreeSet<u32>), EngineError> {
+) -> Result<(Finished, Coverage), EngineError> {
     let key = config::load_or_create_fingerprint_key(root)?;
     let (findings, covered) = secrets::survey_but(
         homes,
@@ -328,7 +370,7 @@ fn held_secrets(
     }
     let unlisted = covered.not_read.total + covered.unclear.total;
     coverage.add_unlisted(unlisted - (listed.0.len() + listed.1.len()) as u64);
-    Ok((builder.finish(), covered.hung))
+    Ok((builder.finish(), covered))
 }
 
 fn path_of(bytes: &[u8]) -> PathBuf {

@@ -69,6 +69,8 @@ pub struct Coverage {
     pub unclear: Bounded<Unclear>,
     /// Where a credential could stand and does not.
     pub passed_over: Bounded<PassedOver>,
+    /// Something was not looked at because time was up: another survey may get further.
+    pub out_of_time: bool,
     /// How long it took.
     pub took: Duration,
 }

@@ -326,6 +326,7 @@ impl Survey<'_> {
             .collect();
         for at in untold {
             if Instant::now() >= home.deadline || self.hung.contains(&home.owner.uid) {
+                self.coverage.out_of_time = true;
                 return;
             }
             let read = Read {
@@ -348,6 +349,7 @@ impl Survey<'_> {
     }
 
     fn not_read(&mut self, home: &Home<'_>, path: Vec<u8>, reason: Reason) {
+        self.coverage.out_of_time |= reason.cause == Cause::Time;
         self.coverage.not_read.push(NotRead {
             account: home.accounts.first().map(|account| account.name.clone()),
             path,

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod host;
+mod resurveys;
 mod surveys;
 
 use std::fs;
