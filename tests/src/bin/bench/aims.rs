@@ -53,6 +53,14 @@ pub fn judge(report: &Value) -> Value {
             survey(1_000, "agent_ms/p50"),
         ),
     ));
+    aims.push(aim(
+        "survey of 10000 accounts again, unchanged, median, as a share of a whole one",
+        0.1,
+        times(
+            survey(10_000, "agent_service/agent_resurvey_ms/p50"),
+            survey(10_000, "agent_service/agent_survey_ms/p50"),
+        ),
+    ));
     let per_agent = number("/control_plane/rss_bytes_per_agent").map(|bytes| bytes / 1e3);
     aims.push(aim(
         "control plane: RSS per connected agent, kB",

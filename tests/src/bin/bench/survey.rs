@@ -26,6 +26,10 @@ const SIZES: [usize; 3] = [100, 1_000, 10_000];
 const KEYS: usize = 5;
 /// How often each thing is done; the shell's loop, which takes half a minute, once.
 const TIMES: usize = 10;
+/// How often what takes seconds.
+const FEWER: usize = 3;
+/// Changes of users' files are compared when they are two minutes old.
+const SETTLED: Duration = Duration::from_secs(180);
 const FIRST_ID: u32 = 20_000;
 /// Between two looks at a running program's memory.
 const SAMPLE: Duration = Duration::from_millis(2);
@@ -131,7 +135,8 @@ impl Root {
             "agent_ms": agent.to_json(),
             "agent_processor_ms": (processor * 1e2).round() / 1e2,
             "agent_peak_rss_kb": self.peak_rss(),
-            "agent_system_calls": self.system_calls(),
+            "agent_system_calls": system_calls(&self.agent()),
+            "agent_service": self.service(),
             "shell_loop_ms": shell.to_json(),
             "one_ssh_keygen_ms": one_keygen.to_json(),
         })
@@ -194,19 +199,52 @@ impl Root {
         peak
     }
 
-    fn system_calls(&self) -> u64 {
-        let agent = self.agent();
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-c", "-U", "calls,name", "-o", "/dev/fd/2"]);
-        strace.arg(agent.get_program()).args(agent.get_args());
-        let table = run(strace.stdout(Stdio::null())).ok().errors();
-        let total = table.lines().last().unwrap_or_default();
-        total
-            .split_whitespace()
-            .next()
-            .and_then(|calls| calls.parse().ok())
-            .unwrap_or(0)
+    /// The survey as the service has it taken, every section of it and kept; and once more, with
+    /// nothing changed.
+    fn service(&self) -> Value {
+        let whole = figures(FEWER, || {
+            run(&mut self.survey(&["--keep"])).ok();
+        });
+        crate::say("until what was just made is old enough to be compared");
+        let stamps = self.0.join("var/lib/rescind-agent/survey.stamps");
+        let begin = Instant::now();
+        while !stamps.exists() && begin.elapsed() < SETTLED {
+            thread::sleep(SETTLED / 60);
+            run(&mut self.survey(&["--keep"])).ok();
+        }
+        let again = ["--keep", "--if-changed"];
+        let resurvey = figures(TIMES, || {
+            run(&mut self.survey(&again)).ok();
+            assert!(stamps.exists(), "the host is not found unchanged");
+        });
+        json!({
+            "agent_survey_ms": whole.to_json(),
+            "agent_survey_system_calls": system_calls(&self.survey(&[])),
+            "agent_resurvey_ms": resurvey.to_json(),
+            "agent_resurvey_system_calls": system_calls(&self.survey(&again)),
+        })
     }
+
+    fn survey(&self, options: &[&str]) -> Command {
+        let mut survey = Command::new(agent_binary());
+        survey.arg("__survey").arg(&self.0);
+        survey.args(["all", "--no-pieces"]).args(options);
+        survey
+    }
+}
+
+/// How many system calls a program makes, its children included.
+fn system_calls(program: &Command) -> u64 {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-c", "-U", "calls,name", "-o", "/dev/fd/2"]);
+    strace.arg(program.get_program()).args(program.get_args());
+    let table = run(strace.stdout(Stdio::null())).ok().errors();
+    let total = table.lines().last().unwrap_or_default();
+    total
+        .split_whitespace()
+        .next()
+        .and_then(|calls| calls.parse().ok())
+        .unwrap_or(0)
 }
 
 /// What an administrator would write.
