@@ -270,6 +270,9 @@ impl HostRoot {
     pub(super) fn see(&self, path: &Path, sight: Sight) {
         if let Some(seen) = &mut *self.seen.borrow_mut() {
             seen.see(path.as_os_str().as_bytes(), sight);
+            if path.starts_with("/proc") {
+                seen.doubt(format!("{} is no file", path.display()));
+            }
         }
     }
 

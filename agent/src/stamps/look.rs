@@ -99,12 +99,17 @@ impl Looking<'_> {
             Err(Errno::ENOTDIR | Errno::ELOOP) => fs::stat_at(dir, name).map_err(errno),
             Err(errno) => Err(*errno),
         };
-        let seen = match stat {
-            Ok(stat) => self.judge.seen(dir, name, ask, &stat),
+        let seen = match &stat {
+            Ok(stat) => self.judge.seen(dir, name, ask, stat),
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(missing()),
-            Err(errno) => Err(errno.into()),
+            Err(errno) => Err((*errno).into()),
         };
-        self.entered.push(entered.ok());
+        // What is below is neither a user's nor read: links that lead there are not followed.
+        let entered = entered.ok().filter(|_| {
+            let dev = stat.as_ref().map_or(0, |stat| stat.dev);
+            self.judge.local.get(&dev) != Some(&Local::Kernels)
+        });
+        self.entered.push(entered);
         seen
     }
 }
@@ -128,19 +133,22 @@ impl Judge {
             _ => None,
         };
         let local = self.local(dir, name, stat)?;
+        let sight = match local {
+            Local::Kernels => ask.sight.min(Sight::Listed),
+            _ => ask.sight,
+        };
         Ok(Seen {
-            stamp: stamp(dir, name, ask.sight, stat)?,
+            stamp: stamp(dir, name, sight, stat)?,
             link,
-            doubt: self.doubt(local, ask.sight, stat).map(str::to_owned),
+            doubt: self.doubt(local, stat).map(str::to_owned),
         })
     }
 
-    fn doubt(&self, local: Local, sight: Sight, stat: &FileStat) -> Option<&'static str> {
-        let of_kernel = matches!(stat.kind, FileKind::Directory) && sight == Sight::Listed;
-        if local == Local::No || (local == Local::Kernels && !of_kernel) {
+    fn doubt(&self, local: Local, stat: &FileStat) -> Option<&'static str> {
+        if local == Local::No || (local == Local::Kernels && stat.kind == FileKind::Regular) {
             return Some("lies on a file system whose times are not trusted");
         }
-        let settled = self.settled?;
+        let settled = self.settled.filter(|_| local != Local::Kernels)?;
         let is_users =
             stat.kind == FileKind::Regular && stat.uid != 0 && stat.uid != ids::effective_uid();
         if is_users && local == Local::InMemory {

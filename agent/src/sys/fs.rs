@@ -287,7 +287,7 @@ pub enum Local {
     OnDisk,
     /// The same, but for what is written through a mapping.
     InMemory,
-    /// Nothing: it shows what the kernel knows. What something is and whose is true all the same.
+    /// Nothing; but all names on it are the kernel's own: terminals, processes.
     Kernels,
     /// Another machine, a user's program or nobody sets them.
     No,
@@ -310,27 +310,21 @@ const ON_DISK: [i64; 13] = [
     0xe0f5_e1e2, // EROFS
     0x9660,      // ISO 9660
 ];
-/// tmpfs, which devtmpfs is too, and ramfs.
-const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+/// tmpfs, which devtmpfs is too, ramfs, mqueue and hugetlbfs.
+const IN_MEMORY: [i64; 4] = [0x0102_1994, 0x8584_58f6, 0x1980_0202, 0x9584_58f6];
 
-/// proc, sysfs, devpts, cgroup, cgroup2, debugfs, tracefs, securityfs, bpf, mqueue, hugetlbfs,
-/// configfs, pstore, binfmt_misc, efivarfs.
-const KERNELS: [i64; 15] = [
+/// proc, devpts, sysfs, cgroup, cgroup2, debugfs, tracefs, securityfs, configfs: they are come by
+/// where all directories of `/` are looked into, or of `/dev`, the home of an account on Debian.
+const KERNELS: [i64; 9] = [
     0x9fa0,
-    0x6265_6572,
     0x1cd1,
+    0x6265_6572,
     0x0027_e0eb,
     0x6367_7270,
     0x6462_6720,
     0x7472_6163,
     0x7363_6673,
-    0xcafe_4a11,
-    0x1980_0202,
-    0x9584_58f6,
     0x6265_6570,
-    0x6165_676c,
-    0x4249_4e4d,
-    0xde5e_81e4,
 ];
 
 /// What the change times of the file system are worth on which something open is, be it a mere
