@@ -64,6 +64,7 @@ fn read(bytes: &[u8]) {
                 Request::Look(many, sending) => to_vec(Ask::Look(many, *sending)),
                 Request::Replace(one) => to_vec(Ask::Replace(one)),
                 Request::Trace(many) => to_vec(Ask::Trace(many)),
+                Request::Stamp(many, settled) => to_vec(Ask::Stamp(many, *settled)),
             };
             assert_eq!(cbor::from_slice::<Request>(&again).ok(), Some(request));
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rescind_agent::host::account::Account;
 use rescind_agent::pam::Service;
 use rescind_agent::paths::facts::{
-    Facts, Found, KeyFileFacts, KeyFiles, Ownership, ReadAs, Shell, Sshd,
+    Facts, Found, KeyFileFacts, KeyFiles, Ownership, ReadAs, Shell, Sshd, Turns,
 };
 use rescind_agent::paths::strict_modes::GroupIs;
 use rescind_agent::paths::{evaluate, key_files_in_force};
@@ -202,6 +202,7 @@ fn ways_in(config: Result<Config, ConfigError>, tree: &mut Tree) {
         pam: vec![Service::read(b"sshd", tree)],
     }];
     let facts = Facts {
+        turns: &Turns::default(),
         sshds: &sshds,
         shell: Shell::Runs,
         now: 1_800_000_000,
