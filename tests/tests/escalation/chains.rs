@@ -90,7 +90,7 @@ pub fn all(release: Release) -> Vec<Case> {
             setup: "groupadd vault; echo 'vault:speak friend' | chgpasswd; gpasswd -a grouppw1 newgrpers
                 echo '%vault ALL=NOPASSWD: ALL' >/etc/sudoers.d/vault",
             begin: "",
-            end: "(sleep 1; echo speak friend) | script -qec \"sg vault -c \\\"sudo -n id -u\\\"\" /dev/null | tr -d \"\\r\" | tail -1 | grep -o \"[0-9]*$\"",
+            end: "(sleep 1; echo speak friend) | script -qec \"sg vault -c \\\"sudo -n id -u\\\"\" /dev/null | tr -dc \"0-9\\n\" | grep . | tail -1",
             links: vec![
                 perhaps("group_password", "grouppw1", "with_password", ""),
                 link("sudo", "root", "/etc/sudoers.d/vault:1"),
