@@ -16,6 +16,9 @@ const REMEMBERED_MAX: usize = 65_536;
 const SAME_LOGIN_MS: u64 = 120_000;
 /// How exactly a process's start and a line's time can be compared, in microseconds.
 const CLOCK_SLACK_US: u64 = 1_000_000;
+/// How long after it let somebody in an sshd opens the session at most, in microseconds; later it is
+/// not known to be the same.
+const OPENS_WITHIN_US: u64 = 60_000_000;
 
 /// Logins, joined by account, by key and by the process that let them in.
 #[derive(Debug, Clone, Default)]
@@ -154,6 +157,12 @@ impl History {
         same.min_by_key(|login| login.source)
     }
 
+    /// Whether the account may have logged in since: it has, or not all logins are on record.
+    pub fn may_have_logged_in(&self, account: &AccountName, since: UnixMillis) -> bool {
+        let all_known = self.known_since.is_some_and(|known| known <= since);
+        !all_known || self.last(account).is_some_and(|login| login.at >= since)
+    }
+
     /// The last use of a key for an account.
     pub fn key_for(&self, key: KeyFingerprint, account: &AccountName) -> Option<&Login> {
         self.keys.get(&key)?.get(account)
@@ -204,14 +213,38 @@ impl History {
         account: &AccountName,
         session: &Session,
     ) -> Option<KeyFingerprint> {
-        self.opened_by(&Opener {
-            pid: session.leader,
-            started_us: clock::ticks_us(session.leader_start?),
-            slept_us: clock::slept_us(),
-            account,
-            from: session.remote_host.as_deref(),
-        })?
-        .key
+        self.opening_of_session(account, session)?.key
+    }
+
+    /// By what a session's sshd let an account in, be it that it serves it still or that it has
+    /// ended; `None` where that is not on record.
+    pub fn opening_of_session(&self, account: &AccountName, session: &Session) -> Option<&Opened> {
+        let from = session.remote_host.as_deref();
+        if let Some(start) = session.leader_start {
+            return self.opened_by(&Opener {
+                pid: session.leader,
+                started_us: clock::ticks_us(start),
+                slept_us: clock::slept_us(),
+                account,
+                from,
+            });
+        }
+        self.opened_before(account, session.leader, session.began_us?, from)
+    }
+
+    /// By what a process that has ended let an account in for a session that began then, in
+    /// microseconds on CLOCK_MONOTONIC. Another process can have had its pid before and after.
+    fn opened_before(
+        &self,
+        account: &AccountName,
+        pid: ProcessId,
+        began_us: u64,
+        from: Option<&str>,
+    ) -> Option<&Opened> {
+        let opened = self.opened.get(&pid)?;
+        let in_time = opened.monotonic_us <= began_us.saturating_add(CLOCK_SLACK_US)
+            && began_us <= opened.monotonic_us.saturating_add(OPENS_WITHIN_US);
+        (in_time && opened.is_for(account, from)).then_some(opened)
     }
 
     /// By what an sshd let an account in; `None` where that is not on record. `start_time` is in
@@ -237,13 +270,20 @@ impl History {
     /// account and, where both are known, the address are the same.
     pub fn opened_by(&self, asked: &Opener<'_>) -> Option<&Opened> {
         let opened = self.opened.get(&asked.pid)?;
-        let same_address = match (&opened.from, asked.from) {
+        let on_boottime = opened.monotonic_us + asked.slept_us;
+        let younger = on_boottime + CLOCK_SLACK_US >= asked.started_us;
+        (younger && opened.is_for(asked.account, asked.from)).then_some(opened)
+    }
+}
+
+impl Opened {
+    /// Whether the account and, where both are known, the address are the same.
+    fn is_for(&self, account: &AccountName, from: Option<&str>) -> bool {
+        let same_address = match (&self.from, from) {
             (Some(known), Some(asked)) => **known == *asked,
             _ => true,
         };
-        let on_boottime = opened.monotonic_us + asked.slept_us;
-        let younger = on_boottime + CLOCK_SLACK_US >= asked.started_us;
-        (younger && same_address && opened.account == *asked.account).then_some(opened)
+        same_address && self.account == *account
     }
 }
 
@@ -452,6 +492,15 @@ mod tests {
             Some(key(1))
         );
         assert_eq!(key_of(&history, &Opener { pid: 8, ..asked }), None);
+
+        // The process has ended, what it began has not.
+        let gone = |began_us| {
+            let from = Some("192.0.2.1");
+            history.opened_before(&alice, 7, began_us, from).is_some()
+        };
+        assert!(gone(100_300_000));
+        assert!(!gone(98_000_000), "the line is of a later process");
+        assert!(!gone(200_000_000), "the line is of an earlier process");
         // Lines come in any order.
         history.add_opened(7, opened(200_000_000, 2));
         history.add_opened(7, opened(100_000_000, 1));

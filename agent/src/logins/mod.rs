@@ -33,6 +33,6 @@ pub mod utmp;
 /// The thread-safe reader of all sources, with what it remembers.
 mod watcher;
 
-pub use history::History;
+pub use history::{History, Opened};
 pub use login::How;
-pub use watcher::LoginLog;
+pub use watcher::{LoginLog, booted_at};

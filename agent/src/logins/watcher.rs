@@ -93,7 +93,7 @@ impl State {
             add_line(history, program, &line);
         });
         // The kernel's own boot id is not asked: in a container the journal has another.
-        if !root.is_live() || journal.newest < Some(booted()) {
+        if !root.is_live() || journal.newest < Some(booted_at()) {
             history.forget_opened();
         }
         let host = config::host_name(root.path());
@@ -236,6 +236,6 @@ fn of_text(reach: &TextReach, journal: &Reach) -> SourceSeen {
 }
 
 /// When this host was booted, by its clock as it is now.
-fn booted() -> UnixMillis {
+pub fn booted_at() -> UnixMillis {
     UnixMillis(clock::wall().0.saturating_sub(clock::boot_us() / 1000))
 }

@@ -257,7 +257,9 @@ impl Engine {
             .into_iter()
             .map(|step| format!("{}: still to {}", step.target, step.detail))
             .collect();
-        if !finding.undone.is_empty() {
+        // What a failure to edit a file left undone is seen in the file. Processes come and go: that
+        // one could not be ended counts, whatever is seen of them later.
+        if !finding.undone.is_empty() || matches!(action, Action::EndKeySessions { .. }) {
             finding.undone.extend(failures);
         }
         finding.paths = match action {

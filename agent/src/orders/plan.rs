@@ -313,8 +313,13 @@ impl Change {
 fn reach(subject: &Subject) -> String {
     match subject.scope {
         _ if let Some(only) = &subject.only => {
-            let pids: Vec<String> = only.iter().map(|leader| leader.pid.to_string()).collect();
-            format!("the connections that sshd {} serves", pids.join(", "))
+            let served = only.leaders.iter();
+            let served =
+                served.map(|leader| format!("the connection that sshd {} serves", leader.pid));
+            let left = only.left_behind.iter();
+            let left = left.map(|id| format!("what is left of session {}", id.escape_default()));
+            let all: Vec<String> = served.chain(left).collect();
+            all.join(", ")
         }
         Scope::WholeUid => format!("everything that runs as uid {}", subject.uid),
         Scope::SessionsOnly => format!("the login sessions of {} only", subject.name),

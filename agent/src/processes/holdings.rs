@@ -10,6 +10,7 @@ use super::logind::{self, LogindSession};
 use super::moment::Moment;
 use super::sshd::Connection;
 use super::table::{Proc, Process, Table};
+use crate::sys::clock;
 use crate::sys::process::{self, ProcessId};
 
 /// How far "belongs to the account" goes.
@@ -35,9 +36,17 @@ pub struct Subject {
     pub subuids: Vec<(u32, u32)>,
     /// How far to go.
     pub scope: Scope,
-    /// Of its logins only those that these processes serve; all, where it is `None`. Only with
-    /// [`Scope::SessionsOnly`].
-    pub only: Option<Vec<Leader>>,
+    /// Of its logins only these; all, where it is `None`. Only with [`Scope::SessionsOnly`].
+    pub only: Option<Only>,
+}
+
+/// Some logins of an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Those that these processes serve.
+    pub leaders: Vec<Leader>,
+    /// logind's ids of those whose leader has ended before what it began.
+    pub left_behind: Vec<String>,
 }
 
 /// A process that serves a login: root's sshd.
@@ -53,10 +62,16 @@ impl Subject {
     /// Whether a login is meant that this process serves, or served: then its start is not known.
     fn means(&self, pid: ProcessId, start_time: Option<u64>) -> bool {
         self.only.as_ref().is_none_or(|only| {
-            only.iter().any(|leader| {
+            only.leaders.iter().any(|leader| {
                 leader.pid == pid && start_time.is_none_or(|start| start == leader.start_time)
             })
         })
+    }
+
+    /// Whether a session is meant whose leader has ended.
+    fn means_left_behind(&self, login: &LogindSession) -> bool {
+        let only = self.only.as_ref();
+        only.is_some_and(|only| only.left_behind.contains(&login.id))
     }
 
     /// Whether a process is the account's by its uids. With only an effective or file system uid
@@ -84,6 +99,8 @@ pub struct Session {
     pub leader: ProcessId,
     /// When that was started, in clock ticks since boot, where it still runs.
     pub leader_start: Option<u64>,
+    /// When the session began, in microseconds on CLOCK_MONOTONIC, where logind knows it.
+    pub began_us: Option<u64>,
     /// The key that opened it, for those who found that out.
     pub key: Option<KeyFingerprint>,
     /// Where its user came from, if known.
@@ -214,10 +231,17 @@ impl Holdings {
     }
 }
 
+/// How exactly a process's start, counted in ticks, can be compared with logind's time.
+const CLOCK_SLACK_US: u64 = 100_000;
 /// The most processes outside sessions that are named one by one.
 const PROCESS_PATHS_MAX: usize = 32;
 
 impl Session {
+    /// Whether an sshd has opened it.
+    pub fn is_of_sshd(&self) -> bool {
+        self.service == "sshd"
+    }
+
     fn in_words(&self) -> String {
         let service = self.service.escape_default();
         let mut words = format!("open since process {} ({service}", self.leader);
@@ -271,7 +295,8 @@ impl Looking<'_> {
             }
             Scope::SessionsOnly => {
                 let mut roots: Vec<ProcessId> = found.sshd.iter().map(|sshd| sshd.pid).collect();
-                roots.extend(logins.iter().filter_map(|login| login.leader));
+                let leaders = logins.iter().filter_map(|login| self.leader(login));
+                roots.extend(leaders.map(|leader| leader.pid));
                 grouped.retain(|(process, group)| {
                     let in_scope = |login: &&LogindSession| is_in(group.as_deref(), &login.scope);
                     roots
@@ -313,10 +338,37 @@ impl Looking<'_> {
         });
         ancestors
             .find(|process| match self.subject.only {
-                Some(_) => self.subject.means(process.pid, Some(process.start_time)),
+                Some(_) => {
+                    self.subject.means(process.pid, Some(process.start_time))
+                        || self.is_left_behind(process)
+                }
                 None => self.subject.owns(process),
             })
             .cloned()
+    }
+
+    /// Whether a process is in a session that is meant though its leader has ended.
+    fn is_left_behind(&self, process: &Process) -> bool {
+        let mut meant = self
+            .logins
+            .iter()
+            .filter(|login| self.subject.means_left_behind(login))
+            .peekable();
+        meant.peek().is_some()
+            && match self.proc.control_group(process.pid) {
+                Ok(group) => meant.any(|login| is_in(group.as_deref(), &login.scope)),
+                Err(_) => true, // rather not ended by ourselves
+            }
+    }
+
+    /// The process that began a session, where it still runs: a pid is used again.
+    fn leader(&self, login: &LogindSession) -> Option<&Process> {
+        let process = self.table.get(login.leader.filter(|pid| *pid > 1)?)?;
+        let started = clock::ticks_us(process.start_time);
+        let is_younger = login.began_us.is_some_and(|began| {
+            started > began.saturating_add(clock::slept_us() + CLOCK_SLACK_US)
+        });
+        (!is_younger).then_some(process)
     }
 
     /// logind's sessions of the account. It names a session by its uid, so where several accounts
@@ -330,12 +382,13 @@ impl Looking<'_> {
                     Scope::WholeUid => login.uid == Some(self.subject.uid),
                     Scope::SessionsOnly => {
                         let meant = |pid: ProcessId| {
-                            let start = self.table.get(pid).map(|leader| leader.start_time);
+                            let start = self.leader(login).map(|leader| leader.start_time);
                             !others_sshd.contains(&pid) && self.subject.means(pid, start)
                         };
                         let unled = self.subject.only.is_none();
                         login.user == self.subject.name.as_str()
-                            && login.leader.map_or(unled, meant)
+                            && (self.subject.means_left_behind(login)
+                                || login.leader.map_or(unled, meant))
                     }
                 }
         };
@@ -427,27 +480,30 @@ impl Looking<'_> {
         let mut sessions = Vec::new();
         let mut counted: Vec<ProcessId> = Vec::new();
         for login in logins {
-            let leader = login.leader.unwrap_or(0);
+            let leader = self.leader(login);
             let members: Vec<ProcessId> = grouped
                 .iter()
                 .filter(|(process, group)| {
                     is_in(group.as_deref(), &login.scope)
-                        || leader > 1 && self.table.descends(process.pid, leader)
+                        || leader.is_some_and(|leader| self.table.descends(process.pid, leader.pid))
                 })
                 .map(|(process, _)| process.pid)
                 .collect();
-            let leads = self.table.get(leader).is_some_and(Process::is_alive);
-            if members.is_empty() && !(leads && sshd.iter().any(|sshd| sshd.pid == leader)) {
+            let serves = leader.is_some_and(|leader| {
+                leader.is_alive() && sshd.iter().any(|sshd| sshd.pid == leader.pid)
+            });
+            if members.is_empty() && !serves {
                 continue; // closing: nobody is in it any more
             }
             let text = |text: &String| (!text.is_empty()).then(|| text.clone());
-            counted.push(leader);
+            counted.extend(leader.map(|leader| leader.pid));
             counted.extend(&members);
             sessions.push(Session {
                 id: Some(login.id.clone()),
                 service: text(&login.service).unwrap_or_else(|| login.class.clone()),
-                leader,
-                leader_start: self.table.get(leader).map(|leader| leader.start_time),
+                leader: login.leader.unwrap_or(0),
+                leader_start: leader.map(|leader| leader.start_time),
+                began_us: login.began_us,
                 key: None,
                 remote_host: text(&login.remote_host),
                 tty: text(&login.tty),
@@ -465,6 +521,7 @@ impl Looking<'_> {
                 service: "sshd".into(),
                 leader: connection.pid,
                 leader_start: Some(connection.start_time),
+                began_us: None,
                 key: None,
                 remote_host: None,
                 tty: None,

@@ -37,13 +37,15 @@ pub struct LogindSession {
     pub remote_host: String,
     /// `user`, `greeter`, `manager`, `background` …
     pub class: String,
+    /// When it began, in microseconds on CLOCK_MONOTONIC.
+    pub began_us: Option<u64>,
 }
 
-/// Reads all sessions; no directory (no systemd) means none.
-pub fn sessions(dir: &Path) -> io::Result<Vec<LogindSession>> {
+/// Reads all sessions; `None` where there is no directory of them (no logind).
+pub fn sessions(dir: &Path) -> io::Result<Option<Vec<LogindSession>>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut sessions = Vec::new();
@@ -61,7 +63,7 @@ pub fn sessions(dir: &Path) -> io::Result<Vec<LogindSession>> {
         }
     }
     sessions.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(sessions)
+    Ok(Some(sessions))
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
@@ -91,6 +93,7 @@ fn parse(id: &str, bytes: &[u8]) -> LogindSession {
             "TTY" => session.tty = text,
             "REMOTE_HOST" => session.remote_host = text,
             "CLASS" => session.class = text,
+            "MONOTONIC" => session.began_us = value.parse().ok(),
             _ => {}
         }
     }
@@ -120,13 +123,14 @@ mod tests {
                 tty: "pts/0".into(),
                 remote_host: "10.77.1.1".into(),
                 class: "user".into(),
+                began_us: Some(123),
             }
         );
     }
 
     #[test]
     fn no_systemd_no_sessions_but_an_error_is_one() {
-        assert_eq!(sessions(Path::new("/nonexistent/sessions")).unwrap(), []);
+        assert_eq!(sessions(Path::new("/nonexistent/sessions")).unwrap(), None);
         assert!(sessions(Path::new("/proc/self/stat")).is_err());
     }
 }

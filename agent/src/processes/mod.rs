@@ -25,5 +25,5 @@ pub mod table;
 
 pub use becomes::{SIGNAL_ARGUMENT, main as signal_main};
 pub use end::{EndError, EndReport, Ender, Frozen};
-pub use holdings::{Holdings, Leader, Scope, Session, Subject};
+pub use holdings::{Holdings, Leader, Only, Scope, Session, Subject};
 pub use moment::Moment;

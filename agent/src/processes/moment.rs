@@ -9,8 +9,11 @@ use rescind_protocol::name::AccountName;
 use super::holdings::{Holdings, Leader, Subject, SudoBorn};
 use super::logind::{self, LogindSession};
 use super::sshd::{self, Connection};
-use super::table::{Proc, Table};
+use super::table::{Proc, Process, Table};
 use crate::sys::Errno;
+
+/// What logind says: its sessions (`None` where there is no logind), and what could not be read.
+type Logins = (Option<Vec<LogindSession>>, Vec<String>);
 
 /// What was read. Nothing of it is read twice.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub struct Moment<'p> {
     pub(super) proc: &'p Proc,
     pub(super) table: Table,
     logind_dir: &'p Path,
-    logins: OnceCell<(Vec<LogindSession>, Vec<String>)>,
+    logins: OnceCell<Logins>,
     connections: OnceCell<(Vec<Connection>, Vec<String>)>,
 }
 
@@ -85,9 +88,26 @@ impl<'p> Moment<'p> {
         })
     }
 
+    /// Living processes of a uid that no living sshd connection has begun.
+    pub fn strays(&self, uid: u32) -> impl Iterator<Item = &Process> {
+        let begun = |process: &Process| {
+            let mut connections = self.connections().iter();
+            connections.any(|c| self.table.descends(process.pid, c.process.pid))
+        };
+        let processes = self.table.processes.iter();
+        processes.filter(move |process| {
+            process.is_alive() && process.uids[0] == uid && !process.kernel && !begun(process)
+        })
+    }
+
     /// The sessions that logind knows.
     pub(super) fn logins(&self) -> &[LogindSession] {
-        &self.logins_and_gaps().0
+        self.logins_and_gaps().0.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the host has a logind that keeps sessions beyond the process that began them.
+    pub fn has_logind(&self) -> bool {
+        self.logins_and_gaps().0.is_some()
     }
 
     /// Root's sshd processes that serve connections.
@@ -104,13 +124,13 @@ impl<'p> Moment<'p> {
             .collect()
     }
 
-    fn logins_and_gaps(&self) -> &(Vec<LogindSession>, Vec<String>) {
+    fn logins_and_gaps(&self) -> &Logins {
         self.logins
             .get_or_init(|| match logind::sessions(self.logind_dir) {
                 Ok(logins) => (logins, Vec::new()),
                 Err(error) => {
                     let gap = format!("{}: {error}", self.logind_dir.display());
-                    (Vec::new(), vec![gap])
+                    (Some(Vec::new()), vec![gap])
                 }
             })
     }

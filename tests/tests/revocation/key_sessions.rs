@@ -1,7 +1,7 @@
 //! A key is lost: what was opened with it ends, and nothing else does.
 
 use crate::stage::{PATIENCE, Stage};
-use rescind_tests::{Account, Key, Login, Release, Request};
+use rescind_tests::{Account, Key, Login, Release, Request, wait_for};
 
 rescind_tests::on_each_release!(what_a_key_has_opened_ends_and_nothing_else);
 
@@ -47,6 +47,30 @@ fn what_a_key_has_opened_ends_and_nothing_else(release: Release) {
     assert_eq!(left("alice"), "0", "what it has left running is gone, too");
     assert!(own_session.is_open(), "opened with another key");
     assert!(bobs_lost.is_open() && roots_lost.is_open(), "another's");
+
+    // What outlives its connection was opened with the key, too, whoever's it looks like.
+    for master in [
+        with("alice", &lost).open_master(),
+        stage.alice().open_master(),
+    ] {
+        assert!(master.run(STAYS).succeeded());
+        drop(master);
+    }
+    wait_for("the connections to close", PATIENCE, || {
+        let serving = host.run("pgrep -f '^sshd.*: alice \\[priv\\]'").text();
+        (serving.lines().count() == 1).then_some(())
+    });
+    assert_eq!(left("alice"), "2");
+    let (verdict, shown) = end(Some("alice"));
+    assert_eq!(verdict, "verified", "{shown}");
+    assert!(
+        shown.to_string().contains("what is left of session"),
+        "{shown}"
+    );
+    assert_eq!(left("alice"), "1", "the other was begun with another key");
+    assert!(own_session.is_open());
+    let (verdict, shown) = end(Some("alice"));
+    assert_eq!(verdict, "already", "{shown}");
 
     // Then everybody's, root's among them; who came by other means is left alone.
     let (verdict, shown) = end(None);
