@@ -233,6 +233,12 @@ pub enum StepKind {
     /// Put back what an order took.
     #[n(5)]
     Restore,
+    /// Take an account out of the lists of a group.
+    #[n(6)]
+    LeaveGroup,
+    /// Write a rule by which sudo(8) lets an account do nothing.
+    #[n(7)]
+    DenySudo,
 }
 
 /// One change to make.

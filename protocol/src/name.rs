@@ -74,53 +74,71 @@ uuid_name!(
     "order id"
 );
 
-/// The longest account name accepted: LOGIN_NAME_MAX of Linux without its NUL.
-const ACCOUNT_NAME_BYTES_MAX: usize = 255;
+/// The longest name accepted: LOGIN_NAME_MAX of Linux without its NUL.
+const NAME_BYTES_MAX: usize = 255;
 
-/// The name of an account: field 1 of passwd(5).
-///
-/// Wider than what useradd(8) recommends, because hosts hold such names: it excludes only what
-/// cannot stand in passwd(5) (`:` and control characters), what begins a NIS line (`+`, `-`), and
-/// blanks at the ends. It may contain `/` or `..`: never build a path from it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName(Box<str>);
+/// A name that can be field 1 of an account file.
+macro_rules! account_file_name {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Box<str>);
 
-impl AccountName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl $type {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl FromStr for $type {
+            type Err = BadName;
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                match why_no_name(text) {
+                    Some(why) => Err(BadName::new($what, why)),
+                    None => Ok(Self(text.into())),
+                }
+            }
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        text_codec!($type);
+        serde_as_text!($type);
+    };
 }
 
-impl FromStr for AccountName {
-    type Err = BadName;
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = |why| Err(BadName::new("account name", why));
-        if text.is_empty() {
-            return bad("empty");
-        }
-        if text.len() > ACCOUNT_NAME_BYTES_MAX {
-            return bad("longer than 255 bytes");
-        }
-        if text.starts_with(['+', '-']) {
-            return bad("begins with '+' or '-', which marks a NIS line");
-        }
-        if text.contains([':', ',']) || text.chars().any(char::is_control) {
-            return bad("contains ':', ',' or a control character");
-        }
-        if text.trim() != text {
-            return bad("begins or ends with a blank");
-        }
-        Ok(Self(text.into()))
+account_file_name!(
+    /// The name of an account: field 1 of passwd(5).
+    ///
+    /// Wider than what useradd(8) recommends, because hosts hold such names: it excludes only what
+    /// cannot stand in passwd(5) (`:` and control characters), what begins a NIS line (`+`, `-`), and
+    /// blanks at the ends. It may contain `/` or `..`: never build a path from it.
+    AccountName,
+    "account name"
+);
+account_file_name!(
+    /// The name of a group: field 1 of group(5). As wide as an [`AccountName`], for the same reasons.
+    GroupName,
+    "group name"
+);
+
+fn why_no_name(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        return Some("empty");
     }
-}
-impl fmt::Display for AccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    if text.len() > NAME_BYTES_MAX {
+        return Some("longer than 255 bytes");
     }
+    if text.starts_with(['+', '-']) {
+        return Some("begins with '+' or '-', which marks a NIS line");
+    }
+    if text.contains([':', ',']) || text.chars().any(char::is_control) {
+        return Some("contains ':', ',' or a control character");
+    }
+    (text.trim() != text).then_some("begins or ends with a blank")
 }
-text_codec!(AccountName);
-serde_as_text!(AccountName);
 
 /// A host's name as people say it: the letters of a DNS name (RFC 1123), 1 to 253 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::cbor::{self, Malformed};
-use crate::name::{AccountName, HostId, KeyFingerprint, OrderId, UnixMillis};
+use crate::name::{AccountName, GroupName, HostId, KeyFingerprint, OrderId, UnixMillis};
 use crate::sign::{BadSignature, Envelope, KeyId, PayloadType, SigningKey, VerifyingKey};
 
 /// The longest text of an [`Authority`] field, in bytes.
@@ -90,12 +90,63 @@ pub enum Action {
         #[n(1)]
         account: Option<AccountName>,
     },
+    /// The account is no member and no administrator of the group.
+    #[n(5)]
+    RevokeGroup {
+        /// The account.
+        #[n(0)]
+        account: AccountName,
+        /// The group.
+        #[n(1)]
+        group: GroupName,
+        /// Whether its processes end when some still have the group, which the kernel leaves them.
+        #[n(2)]
+        #[serde(default)]
+        end_sessions: bool,
+    },
+    /// sudo(8) lets the account do nothing, whatever other rules there are.
+    #[n(6)]
+    RevokeSudo {
+        /// The account.
+        #[n(0)]
+        account: AccountName,
+    },
 }
 
 impl Action {
     /// Whether the order stays in force until it is released.
     pub const fn is_standing(&self) -> bool {
-        matches!(self, Self::DisableAccount { .. } | Self::RevokeKey { .. })
+        match self {
+            Self::DisableAccount { .. }
+            | Self::RevokeKey { .. }
+            | Self::RevokeGroup { .. }
+            | Self::RevokeSudo { .. } => true,
+            Self::EndSessions { .. } | Self::EndKeySessions { .. } | Self::Release { .. } => false,
+        }
+    }
+
+    /// The one account it is about, where there is one.
+    pub const fn account(&self) -> Option<&AccountName> {
+        match self {
+            Self::DisableAccount { account }
+            | Self::EndSessions { account }
+            | Self::RevokeGroup { account, .. }
+            | Self::RevokeSudo { account } => Some(account),
+            Self::RevokeKey { account, .. } | Self::EndKeySessions { account, .. } => {
+                account.as_ref()
+            }
+            Self::Release { .. } => None,
+        }
+    }
+
+    /// The key it is about, where there is one.
+    pub const fn key(&self) -> Option<KeyFingerprint> {
+        match self {
+            Self::RevokeKey { fingerprint, .. } | Self::EndKeySessions { fingerprint, .. } => {
+                Some(*fingerprint)
+            }
+            _ => None,
+        }
     }
 
     /// The action's name as operators write it.
@@ -106,6 +157,8 @@ impl Action {
             Self::EndSessions { .. } => "end-sessions",
             Self::Release { .. } => "release",
             Self::EndKeySessions { .. } => "end-key-sessions",
+            Self::RevokeGroup { .. } => "revoke-group",
+            Self::RevokeSudo { .. } => "revoke-sudo",
         }
     }
 }

@@ -70,6 +70,9 @@ pub enum Mechanism {
     /// A rule of doas.conf(5).
     #[n(18)]
     Doas,
+    /// Membership of a group, whatever it is good for: told of the group that an order is about.
+    #[n(19)]
+    GroupMembership,
 }
 
 /// Whether a path can be used now.

@@ -235,6 +235,54 @@ impl ControlPlane {
         self.order(&["revoke", "key", fingerprint, "--host", host], request)
     }
 
+    /// Orders that an account be in a group no more; its sessions go on.
+    #[track_caller]
+    pub fn revoke_group(
+        &self,
+        host: &str,
+        account: &str,
+        group: &str,
+        request: Request<'_>,
+    ) -> Order<'_> {
+        let words = [
+            "revoke",
+            "group",
+            group,
+            "--account",
+            account,
+            "--host",
+            host,
+        ];
+        self.order(&words, request)
+    }
+
+    /// The same; what still has the group ends.
+    #[track_caller]
+    pub fn revoke_group_and_sessions(
+        &self,
+        host: &str,
+        account: &str,
+        group: &str,
+        request: Request<'_>,
+    ) -> Order<'_> {
+        let words = [
+            "revoke",
+            "group",
+            group,
+            "--account",
+            account,
+            "--host",
+            host,
+        ];
+        self.order(&[&words[..], &["--end-sessions"]].concat(), request)
+    }
+
+    /// Orders that sudo let an account do nothing.
+    #[track_caller]
+    pub fn revoke_sudo(&self, host: &str, account: &str, request: Request<'_>) -> Order<'_> {
+        self.order(&["revoke", "sudo", account, "--host", host], request)
+    }
+
     /// Orders that the sessions of an account end, once.
     #[track_caller]
     pub fn end_sessions(&self, host: &str, account: &str, request: Request<'_>) -> Order<'_> {

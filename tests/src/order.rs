@@ -41,6 +41,17 @@ impl<'a> Order<'a> {
         self.show()["state"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Waits for a state of its timeline and gives the detail of it.
+    #[track_caller]
+    pub fn until(&self, state: &str, patience: Duration) -> serde_json::Value {
+        wait_for(&format!("the order to be {state}"), patience, || {
+            let shown = self.show();
+            let timeline = shown["timeline"].as_array()?;
+            let event = timeline.iter().find(|event| event["state"] == state)?;
+            Some(event["detail"].clone())
+        })
+    }
+
     /// Milliseconds from its signing until it was first seen in a state, by the control plane's
     /// clock; `None` when its timeline has no such event.
     #[track_caller]

@@ -43,6 +43,10 @@ pub enum ActionKind {
     EndSessions,
     /// [`Action::Release`].
     Release,
+    /// [`Action::RevokeGroup`].
+    RevokeGroup,
+    /// [`Action::RevokeSudo`].
+    RevokeSudo,
 }
 
 impl From<&Action> for ActionKind {
@@ -52,6 +56,8 @@ impl From<&Action> for ActionKind {
             Action::RevokeKey { .. } => Self::RevokeKey,
             Action::EndSessions { .. } | Action::EndKeySessions { .. } => Self::EndSessions,
             Action::Release { .. } => Self::Release,
+            Action::RevokeGroup { .. } => Self::RevokeGroup,
+            Action::RevokeSudo { .. } => Self::RevokeSudo,
         }
     }
 }
@@ -144,6 +150,8 @@ impl Default for Config {
                 allow: BTreeSet::from([
                     ActionKind::DisableAccount,
                     ActionKind::RevokeKey,
+                    ActionKind::RevokeGroup,
+                    ActionKind::RevokeSudo,
                     ActionKind::EndSessions,
                     ActionKind::Release,
                 ]),

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use rescind_protocol::name::AccountName;
+
 use super::lines::{LineKind, Lines, Unparsed, fields, kind_of, number, number_field};
+use super::membership::{self, List, ListChange};
+use super::password::Restored;
 
 /// `/etc/group`.
 #[derive(Debug)]
@@ -73,6 +77,26 @@ impl Group {
     /// The numbers of lines that begin with `+` or `-`.
     pub fn nis(&self) -> impl Iterator<Item = u32> {
         self.lines.nis()
+    }
+
+    /// What taking an account out of the lists of a group comes to; nothing is changed.
+    pub fn removals(&self, group: &[u8], account: &AccountName) -> Vec<ListChange> {
+        membership::removals(&self.lines, group, &[List::Members], account)
+    }
+
+    /// Makes changes that [`Group::removals`] has told of this very file.
+    pub fn remove(&mut self, changes: &[ListChange]) {
+        membership::remove(&mut self.lines, changes);
+    }
+
+    /// Puts an account back into the lists it was taken out of.
+    pub fn restore(&mut self, account: &AccountName, changes: &[ListChange]) -> Vec<Restored> {
+        membership::restore(&mut self.lines, account, changes)
+    }
+
+    /// Whether it is in a list again that it was taken out of.
+    pub fn is_back(&self, account: &AccountName, change: &ListChange) -> bool {
+        membership::is_back(&self.lines, account, change)
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use rescind_protocol::name::AccountName;
+
 use super::account::PasswordState;
 use super::group::members;
 use super::lines::{LineKind, Lines, Unparsed, fields, kind_of, number};
+use super::membership::{self, List, ListChange};
+use super::password::Restored;
 
 /// `/etc/gshadow`. Its buffer is wiped when it is dropped.
 #[derive(Debug)]
@@ -52,6 +56,31 @@ impl Gshadow {
     pub fn unparsed(&self) -> impl Iterator<Item = Unparsed> {
         self.lines
             .unparsed(|index, line| entry(index, line).is_some())
+    }
+
+    /// What taking an account out of the lists of a group comes to; nothing is changed.
+    pub fn removals(&self, group: &[u8], account: &AccountName) -> Vec<ListChange> {
+        membership::removals(
+            &self.lines,
+            group,
+            &[List::Administrators, List::Members],
+            account,
+        )
+    }
+
+    /// Makes changes that [`Gshadow::removals`] has told of this very file.
+    pub fn remove(&mut self, changes: &[ListChange]) {
+        membership::remove(&mut self.lines, changes);
+    }
+
+    /// Puts an account back into the lists it was taken out of.
+    pub fn restore(&mut self, account: &AccountName, changes: &[ListChange]) -> Vec<Restored> {
+        membership::restore(&mut self.lines, account, changes)
+    }
+
+    /// Whether it is in a list again that it was taken out of.
+    pub fn is_back(&self, account: &AccountName, change: &ListChange) -> bool {
+        membership::is_back(&self.lines, account, change)
     }
 }
 

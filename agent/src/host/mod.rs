@@ -26,6 +26,8 @@ pub mod gshadow;
 pub mod learnt;
 /// login.defs(5), as far as it says who is a person.
 pub mod login_defs;
+/// The lists of names in both: taking one out, and undoing just that.
+pub mod membership;
 /// What could not be read, and why.
 pub mod not_read;
 
@@ -41,6 +43,8 @@ pub mod accounts;
 /// Who may do what with a file.
 pub mod acl;
 
+/// A file that was not there, and one that goes.
+pub mod create;
 /// The second of them, a hard link beside each file.
 mod link_lock;
 /// The locks that shadow-utils and glibc take before they change account files.

@@ -205,10 +205,10 @@ impl Target {
 }
 
 /// A file of ours in the directory of the one it shall replace; removed when dropped undone.
-struct Temp {
+pub(super) struct Temp {
     dir: OwnedFd,
-    name: OsString,
-    file: File,
+    pub(super) name: OsString,
+    pub(super) file: File,
     done: bool,
 }
 
@@ -240,7 +240,8 @@ impl Temp {
         Ok(temp)
     }
 
-    fn create(dir: &OwnedFd) -> io::Result<Self> {
+    /// An empty file with a name that readers of the directory skip.
+    pub(super) fn create(dir: &OwnedFd) -> io::Result<Self> {
         let mut attempts = 0;
         loop {
             let name = temp_name();

@@ -1,15 +1,15 @@
 //! Asking the host's own deciders whether they see what we see.
 //!
 //! An outcome rests on our own reading. These are second opinions, by other code, given a moment
-//! later: the name service (which may cache), sshd's own reading of its configuration, and the PAM
-//! account stack. A disagreement does not change the outcome, it is recorded beside it.
+//! later: the name service (which may cache), sshd's and sudo's own reading of their configuration,
+//! and the PAM account stack. A disagreement does not change the outcome, it is recorded beside it.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rescind_protocol::evidence::Confirmation;
-use rescind_protocol::name::{AccountName, OrderId};
+use rescind_protocol::name::{AccountName, GroupName, OrderId};
 
 use crate::host::account::Account;
 use crate::host::expiry::DISABLED_DAY;
@@ -20,23 +20,39 @@ use crate::sys::command::{NoAnswer, ask};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Whether an account is closed, to be asked of the host's own tools.
+/// Whether what an order took is gone, to be asked of the host's own tools.
 #[derive(Debug)]
 pub struct Question {
-    /// The order that closed it.
+    /// The order that took it.
     pub order: OrderId,
     pub(super) account: Account,
-    pub(super) key_files: Vec<PathBuf>,
+    pub(super) what: What,
+}
+
+/// What to ask.
+#[derive(Debug)]
+pub(super) enum What {
+    /// Whether the account is closed, of which these are the key files in force.
+    Closed(Vec<PathBuf>),
+    /// Whether it is not in a group.
+    NotIn(GroupName),
+    /// Whether sudo lets it do nothing.
+    NoSudo,
 }
 
 impl Question {
     /// Asks one tool after the other. This takes a second or more: su(1) is slow to say no.
     pub fn ask(&self) -> Vec<Confirmation> {
-        vec![
-            name_service(&self.account.name),
-            sshd(&self.account, &self.key_files),
-            account_stack(&self.account.name),
-        ]
+        let name = &self.account.name;
+        match &self.what {
+            What::Closed(key_files) => vec![
+                name_service(name),
+                sshd(&self.account, key_files),
+                account_stack(name),
+            ],
+            What::NotIn(group) => vec![groups(name, group)],
+            What::NoSudo => vec![sudo(name)],
+        }
     }
 }
 
@@ -102,6 +118,35 @@ fn account_stack(account: &AccountName) -> Confirmation {
         let refused = status != Some(0);
         let answer = if refused { "refused" } else { "let in" };
         Some((refused, answer.into()))
+    })
+}
+
+/// `id -nG`: the groups that a login of the account would get.
+fn groups(account: &AccountName, group: &GroupName) -> Confirmation {
+    let arguments = ["-nG", "--", account.as_str()];
+    opinion("id", &arguments, |status, stdout| {
+        if status != Some(0) {
+            return None;
+        }
+        let mut names = stdout.trim_ascii_end().split(|byte| *byte == b' ');
+        let is_in = names.any(|name| name == group.as_str().as_bytes());
+        let answer = if is_in { "a member" } else { "no member" };
+        Some((!is_in, format!("{answer} of {group}")))
+    })
+}
+
+/// `sudo -l -U`: the rules for the account in their order, the last of which decides.
+fn sudo(account: &AccountName) -> Confirmation {
+    let arguments = ["-l", "-U", account.as_str()];
+    opinion("sudo", &arguments, |_, stdout| {
+        let text = String::from_utf8_lossy(stdout);
+        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        let denied = last == "(ALL : ALL) !ALL" || last.contains(" is not allowed to run sudo on ");
+        let answer = match denied {
+            true => "may do nothing",
+            false => "may do something",
+        };
+        Some((denied, answer.into()))
     })
 }
 

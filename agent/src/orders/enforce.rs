@@ -1,31 +1,27 @@
 //! From an accepted order to its outcome: plan, guard, apply, verify, conclude.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use rescind_protocol::evidence::Event;
-use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
+use rescind_protocol::name::{AccountName, OrderId};
 use rescind_protocol::order::Action;
 use rescind_protocol::outcome::Outcome;
-use rescind_protocol::path::{AccessPath, PathState};
 
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
-use crate::host::lock::AccountLock;
+use crate::host::lock::{AccountFile, AccountLock};
+use crate::host::root::HostRoot;
+use crate::orders::actions;
 use crate::orders::conclude::{self, Finding};
 use crate::orders::guards::{self, Refusal};
-use crate::orders::hold::account_of;
-use crate::orders::host::{ChangeError, Host, HostError};
+use crate::orders::host::{ChangeError, Host};
 use crate::orders::kept::Kept;
-use crate::orders::plan::{self, Change, Plan, PutOff, Seen};
-use crate::orders::reading::Reading;
+use crate::orders::plan::{Change, Plan, PutOff};
 use crate::orders::{Engine, EngineError, confirm, reach};
 use crate::paths::key_files::KeyFileRef;
 
 /// How often an order is planned anew because somebody changed a file meanwhile.
 const ROUNDS_MAX: usize = 5;
-/// For how long the records of logins are read on before sessions are told apart by their keys.
-const LOGINS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What applying an order came to, before it is verified.
 #[derive(Debug, Default)]
@@ -102,7 +98,8 @@ impl Engine {
         let changed = applied.changed || begun;
         let finding = self.verify(action, applied.failures)?;
         let took = self.since_accepted(id);
-        let outcome = conclude::from_finding(id, finding, changed, as_ordered(action), took);
+        let outcome =
+            conclude::from_finding(id, finding, changed, actions::as_ordered(action), took);
         self.conclude(outcome)
     }
 
@@ -130,21 +127,12 @@ impl Engine {
             applied.failures.clear();
             let root = Rc::clone(self.host.root());
             // Held from reading to writing, so that nobody who keeps to it comes between.
-            let lock = match action {
-                Action::DisableAccount { .. } => match Host::lock(&root) {
-                    Ok(lock) => Some(lock),
-                    Err(error) => {
-                        applied.failures.push(error.to_string());
-                        None
-                    }
-                },
-                _ => None,
-            };
+            let lock = lock_for(&root, actions::locked_files(action), &mut applied);
             let (recently, now) = (reach::recently_closed(self, action), self.wall());
-            let mut reading = read_for(&mut self.host, action)?;
+            let mut reading = actions::read_for(&mut self.host, action)?;
             if round == 0 {
                 if checks.must_be_local
-                    && let Some(account) = not_local(action, &reading)
+                    && let Some(account) = actions::not_local(action, &reading)
                 {
                     return Ok(Err(Objection::NotLocal(account)));
                 }
@@ -155,12 +143,11 @@ impl Engine {
                     }
                 }
             }
-            let mut plan = plan_for(action, &see(action, &mut reading)?);
+            let mut plan = actions::plan(action, &actions::see(action, &mut reading)?);
             let accounts = Rc::clone(&reading.accounts);
             drop(reading);
             if lock.is_none() {
-                plan.changes
-                    .retain(|change| !matches!(change, Change::SetFields(_)));
+                plan.changes.retain(|change| !change.needs_lock());
             }
             put_off = plan.put_off(true);
             let stale = match plan.changes.is_empty() {
@@ -205,19 +192,15 @@ impl Engine {
         )?;
         let mut stale = false;
         for (step, change) in (0u32..).zip(&plan.changes) {
-            let uses_lock = matches!(change, Change::SetFields(_) | Change::RestoreFields(_));
             let later = &plan.changes[step as usize..];
-            if !later
-                .iter()
-                .any(|c| matches!(c, Change::SetFields(_) | Change::RestoreFields(_)))
-            {
+            if !later.iter().any(Change::needs_lock) {
                 // Others wait for it; what follows does not need it.
                 lock = None;
             }
             self.store
                 .append(&Event::StepBegun { order: id, step }, None)?;
             let owner = owner_of(change, accounts);
-            let lock = lock.as_ref().filter(|_| uses_lock);
+            let lock = lock.as_ref().filter(|_| change.needs_lock());
             let made = self.host.make(change, owner.as_ref(), lock);
             let (changed, error) = match made {
                 Ok(changed) => (changed, None),
@@ -247,11 +230,11 @@ impl Engine {
         action: &Action,
         failures: Vec<String>,
     ) -> Result<Finding, EngineError> {
-        let mut reading = read_for(&mut self.host, action)?;
+        let mut reading = actions::read_for(&mut self.host, action)?;
         let mut finding = Finding::default();
-        let seen = see(action, &mut reading)?;
+        let seen = actions::see(action, &mut reading)?;
         finding.gaps = seen.gaps.clone();
-        let undone = plan_for(action, &seen);
+        let undone = actions::plan(action, &seen);
         finding.undone = undone
             .steps()
             .into_iter()
@@ -262,26 +245,10 @@ impl Engine {
         if !finding.undone.is_empty() || matches!(action, Action::EndKeySessions { .. }) {
             finding.undone.extend(failures);
         }
-        finding.paths = match action {
-            Action::DisableAccount { account } => match reading.accounts.by_name(account) {
-                Some(account) => reading.paths_to_close(&account),
-                None => Vec::new(),
-            },
-            Action::RevokeKey {
-                fingerprint,
-                account,
-            } => paths_of_key(&mut reading, *fingerprint, account.as_ref()),
-            Action::EndSessions { account } => match reading.accounts.by_name(account) {
-                Some(account) => reading.open_now(&account),
-                None => Vec::new(),
-            },
-            Action::EndKeySessions {
-                fingerprint,
-                account,
-            } => reading.paths_of_key_sessions(*fingerprint, account.as_ref()),
-            Action::Release { .. } => Vec::new(),
-        };
-        let account = account_of(action).and_then(|name| reading.accounts.by_name(name));
+        finding.paths = actions::paths(action, &mut reading)?;
+        let account = action
+            .account()
+            .and_then(|name| reading.accounts.by_name(name));
         let files = account.map_or_else(Vec::new, |account| {
             let (files, _) = reading.key_files_in_force(&account);
             let named = |file: KeyFileRef| (account.name.clone(), file.path);
@@ -320,108 +287,20 @@ fn owner_of(change: &Change, accounts: &Accounts) -> Option<Account> {
     }
 }
 
-/// The account that an order is about, when it is not this host's own.
-fn not_local(action: &Action, reading: &Reading<'_>) -> Option<AccountName> {
-    match action {
-        Action::DisableAccount { account } | Action::EndSessions { account } => {
-            let ours = reading.accounts.by_name(account).is_some();
-            (!ours).then(|| account.clone())
-        }
-        _ => None,
+/// The lock of these files; that it cannot be had is a failure that is told.
+pub(super) fn lock_for<'r>(
+    root: &'r HostRoot,
+    files: &[AccountFile],
+    applied: &mut Applied,
+) -> Option<AccountLock<'r>> {
+    if files.is_empty() {
+        return None;
     }
-}
-
-/// Reads the host, and before that what an order needs to know of its logins.
-fn read_for<'h>(host: &'h mut Host, action: &Action) -> Result<Reading<'h>, HostError> {
-    let logins = matches!(action, Action::EndKeySessions { .. })
-        .then(|| host.logins().look(LOGINS_PATIENCE));
-    let mut reading = host.read()?;
-    if let Some(logins) = logins {
-        reading.know_logins(logins);
-    }
-    Ok(reading)
-}
-
-/// What an order needs to know of the host.
-pub(super) fn see(action: &Action, reading: &mut Reading<'_>) -> Result<Seen, HostError> {
-    let mut seen = Seen::default();
-    match action {
-        Action::DisableAccount { account } => {
-            if let Some(account) = reading.accounts.by_name(account) {
-                seen.fields = reading.fields(&account)?;
-                (seen.key_files, seen.gaps) = reading.key_files(&account);
-                seen.alive = reading.alive(&account);
-            }
+    match Host::lock(root, files) {
+        Ok(lock) => Some(lock),
+        Err(error) => {
+            applied.failures.push(error.to_string());
+            None
         }
-        Action::RevokeKey {
-            fingerprint,
-            account,
-        } => {
-            let with_key = reading.with_key(*fingerprint, account.as_ref());
-            seen.key_files = with_key.files.clone();
-            seen.gaps = with_key.gaps.iter().cloned().collect();
-        }
-        Action::EndSessions { account } => {
-            if let Some(account) = reading.accounts.by_name(account) {
-                seen.alive = reading.alive(&account);
-            }
-        }
-        Action::EndKeySessions {
-            fingerprint,
-            account,
-        } => {
-            let sessions = reading.key_sessions(*fingerprint, account.as_ref());
-            seen.opened = sessions
-                .opened
-                .into_iter()
-                .map(|(_, subject)| subject)
-                .collect();
-            seen.gaps = sessions.gaps;
-        }
-        Action::Release { .. } => {}
-    }
-    Ok(seen)
-}
-
-/// The changes an order needs, as far as it needs any.
-pub(super) fn plan_for(action: &Action, seen: &Seen) -> Plan {
-    match action {
-        Action::DisableAccount { .. } => plan::disable(seen),
-        Action::RevokeKey {
-            fingerprint,
-            account,
-        } => plan::revoke_key(*fingerprint, account.is_none(), seen),
-        Action::EndSessions { .. } => plan::end_sessions(seen),
-        Action::EndKeySessions { .. } => plan::end_key_sessions(seen),
-        // What a release changes depends on what was kept, not on what is there.
-        Action::Release { .. } => Plan::default(),
-    }
-}
-
-/// The paths that the key opens, or opened and something else closes.
-fn paths_of_key(
-    reading: &mut Reading<'_>,
-    fingerprint: KeyFingerprint,
-    account: Option<&AccountName>,
-) -> Vec<AccessPath> {
-    // Only accounts in whose files the key still stands are judged, because judging all of them
-    // would say nothing about this key.
-    let mut paths = Vec::new();
-    for account in &reading.with_key(fingerprint, account).holders {
-        let all = reading.ways_in(account, None);
-        let of_key = |path: &AccessPath| path.fingerprint == Some(fingerprint);
-        paths.extend(all.into_iter().filter(of_key));
-    }
-    paths.retain(|path| path.state != PathState::Closed);
-    paths
-}
-
-fn as_ordered(action: &Action) -> &'static str {
-    match action {
-        Action::DisableAccount { .. } => "every way in that was looked at is closed",
-        Action::RevokeKey { .. } => "the key stands in no key file in force",
-        Action::EndSessions { .. } => "nothing runs as the account",
-        Action::EndKeySessions { .. } => "nothing that the key has opened is left",
-        Action::Release { .. } => "what was taken is back",
     }
 }

@@ -172,6 +172,8 @@ fn subject(action: &Action) -> String {
             Some(account) => format!("{fingerprint} for {account}"),
             None => fingerprint.to_string(),
         },
+        Action::RevokeGroup { account, group, .. } => format!("{group} for {account}"),
+        Action::RevokeSudo { account } => account.to_string(),
         Action::Release { order } => order.to_string(),
     }
 }

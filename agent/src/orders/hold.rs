@@ -17,14 +17,14 @@ use crate::host::account::Account;
 use crate::host::expiry::DISABLED_DAY;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::shadow::Shadow;
-use crate::orders::confirm::Question;
-use crate::orders::enforce::{Applied, Checks, plan_for, see};
-use crate::orders::host::Host;
+use crate::orders::actions;
+use crate::orders::confirm::{Question, What};
+use crate::orders::enforce::{Applied, Checks, lock_for};
 use crate::orders::interests::{Interests, Touched};
 use crate::orders::kept::Kept;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::reading::Reading;
-use crate::orders::{Engine, EngineError, conclude};
+use crate::orders::{Engine, EngineError, conclude, membership, sudo_denial};
 use crate::store::{Clock, OrderState};
 
 /// Paths that one drift record names.
@@ -79,10 +79,24 @@ impl Engine {
         let keys_of = (!touched.everything).then(|| touched.accounts.clone());
         reading.expect_keys(keys.collect(), keys_of);
         for (id, action) in orders {
-            let seen = see(&action, &mut reading)?;
-            let plan = plan_for(&action, &seen);
-            if !plan.changes.is_empty() && !is_only_knocking(&reading, &action, &plan) {
-                let paths = put_back(&mut reading, &action, &plan);
+            let seen = actions::see(&action, &mut reading)?;
+            let plan = actions::plan(&action, &seen);
+            let departs = match is_about_rules(&action) {
+                // What gives a right back may be nothing that an order changes.
+                true => {
+                    !plan.changes.is_empty() || !put_back(&mut reading, &action, &plan)?.is_empty()
+                }
+                false => !plan.changes.is_empty() && !is_only_knocking(&reading, &action, &plan),
+            };
+            // What once stood in the way may be gone, though there is nothing to change.
+            let unfinished = || {
+                self.store
+                    .state()
+                    .order(id)
+                    .is_some_and(|one| !was_done(one))
+            };
+            if departs || (touched.everything && unfinished()) {
+                let paths = put_back(&mut reading, &action, &plan)?;
                 departing.push((id, action, paths));
             }
         }
@@ -114,6 +128,7 @@ impl Engine {
                         Some(account) => is_about(account),
                         None => !touched.accounts.is_empty(),
                     },
+                    Action::RevokeGroup { .. } | Action::RevokeSudo { .. } => touched.rules,
                     Action::EndSessions { .. }
                     | Action::EndKeySessions { .. }
                     | Action::Release { .. } => false,
@@ -221,16 +236,9 @@ impl Engine {
     fn apply_unkept(&mut self, id: OrderId, action: &Action) -> Result<Applied, EngineError> {
         let mut applied = Applied::default();
         let root = Rc::clone(self.host.root());
-        let lock = match (action, Host::lock(&root)) {
-            (Action::DisableAccount { .. }, Ok(lock)) => Some(lock),
-            (Action::DisableAccount { .. }, Err(error)) => {
-                applied.failures.push(error.to_string());
-                None
-            }
-            _ => None,
-        };
+        let lock = lock_for(&root, actions::locked_files(action), &mut applied);
         let mut reading = self.host.read()?;
-        let mut plan = plan_for(action, &see(action, &mut reading)?);
+        let mut plan = actions::plan(action, &actions::see(action, &mut reading)?);
         let accounts = Rc::clone(&reading.accounts);
         drop(reading);
         let put_off = plan.put_off(false);
@@ -250,19 +258,28 @@ impl Engine {
     /// What the host's own tools are to be asked next, about an order that ended as it should.
     pub fn next_to_confirm(&mut self) -> Result<Option<Question>, EngineError> {
         while let Some(order) = self.to_confirm.pop_front() {
-            let Some(account) = self.to_be_confirmed(order) else {
+            let Some(action) = self.to_be_confirmed(order) else {
                 continue;
             };
             let reading = self.host.read()?;
-            let Some(account) = reading.accounts.by_name(&account) else {
+            let Some(account) = action
+                .account()
+                .and_then(|name| reading.accounts.by_name(name))
+            else {
                 continue;
             };
-            let (files, _) = reading.key_files_in_force(&account);
-            let key_files = files.into_iter().map(|file| file.path).collect();
+            let what = match action {
+                Action::RevokeGroup { group, .. } => What::NotIn(group),
+                Action::RevokeSudo { .. } => What::NoSudo,
+                _ => {
+                    let (files, _) = reading.key_files_in_force(&account);
+                    What::Closed(files.into_iter().map(|file| file.path).collect())
+                }
+            };
             return Ok(Some(Question {
                 order,
                 account,
-                key_files,
+                what,
             }));
         }
         Ok(None)
@@ -281,15 +298,16 @@ impl Engine {
         Ok(())
     }
 
-    /// The account whose being closed can be confirmed by an order.
-    fn to_be_confirmed(&self, order: OrderId) -> Option<AccountName> {
+    /// What an order did, where the host's own tools can be asked about it.
+    fn to_be_confirmed(&self, order: OrderId) -> Option<Action> {
         let order = self.store.state().order(order)?;
-        match &order.order().action {
-            Action::DisableAccount { account } if was_done(order) && order.is_standing() => {
-                self.host.is_live().then(|| account.clone())
-            }
-            _ => None,
-        }
+        let action = &order.order().action;
+        let can_be_asked = matches!(
+            action,
+            Action::DisableAccount { .. } | Action::RevokeGroup { .. } | Action::RevokeSudo { .. }
+        );
+        let is_to_be = can_be_asked && was_done(order) && order.is_standing();
+        (is_to_be && self.host.is_live()).then(|| action.clone())
     }
 
     /// The directories to watch, when they are not what they were at the last call.
@@ -317,6 +335,9 @@ impl Engine {
         }
         let reading = self.host.read()?;
         let mut interests = Interests::of_everybody(reading.config_files());
+        if actions.iter().any(is_about_rules) {
+            interests.add_rules(membership::files().into_iter().chain(sudo_denial::files()));
+        }
         let on_all = |action: &Action| matches!(action, Action::RevokeKey { account: None, .. });
         if actions.iter().any(on_all) {
             for account in reading.accounts.iter() {
@@ -325,7 +346,8 @@ impl Engine {
             return Ok(interests);
         }
         for action in &actions {
-            let account = account_of(action).and_then(|name| reading.accounts.by_name(name));
+            let account = action.account().filter(|_| !is_about_rules(action));
+            let account = account.and_then(|name| reading.accounts.by_name(name));
             if let Some(account) = account {
                 add_key_files(&mut interests, &reading, &account);
             }
@@ -336,7 +358,8 @@ impl Engine {
     /// What matters to an order that has been verified, without reading all of the others' again.
     pub(super) fn note_interest(&mut self, action: &Action, files: &[(AccountName, PathBuf)]) {
         let on_all = matches!(action, Action::RevokeKey { account: None, .. });
-        if on_all || self.interests.is_empty() {
+        let new_rules = is_about_rules(action) && !self.interests.has_rules();
+        if on_all || new_rules || self.interests.is_empty() {
             self.watch_list = WatchList::Unknown;
         }
         for (account, file) in files {
@@ -351,17 +374,6 @@ fn add_key_files(interests: &mut Interests, reading: &Reading<'_>, account: &Acc
     let (refs, _) = reading.key_files_in_force(account);
     for file in refs {
         interests.add(&account.name, &file.path);
-    }
-}
-
-/// The one account an action is about.
-pub(super) fn account_of(action: &Action) -> Option<&AccountName> {
-    match action {
-        Action::DisableAccount { account } | Action::EndSessions { account } => Some(account),
-        Action::RevokeKey { account, .. } | Action::EndKeySessions { account, .. } => {
-            account.as_ref()
-        }
-        Action::Release { .. } => None,
     }
 }
 
@@ -387,16 +399,30 @@ fn is_only_knocking(reading: &Reading<'_>, action: &Action, plan: &Plan) -> bool
         && account.is_some_and(|account| !reading.has_processes(&account))
 }
 
+/// Whether an action is about what rules and groups say, not about ways in.
+const fn is_about_rules(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::RevokeGroup { .. } | Action::RevokeSudo { .. }
+    )
+}
+
 /// The paths that the changes of a plan are about: what was put back.
-fn put_back(reading: &mut Reading<'_>, action: &Action, plan: &Plan) -> Vec<AccessPath> {
+fn put_back(
+    reading: &mut Reading<'_>,
+    action: &Action,
+    plan: &Plan,
+) -> Result<Vec<AccessPath>, EngineError> {
+    if is_about_rules(action) {
+        let mut paths = actions::paths(action, reading)?;
+        paths.retain(|path| path.state != PathState::Closed);
+        paths.truncate(DRIFT_PATHS_MAX);
+        return Ok(paths);
+    }
     let mut names: BTreeSet<AccountName> = plan
         .changes
         .iter()
-        .map(|change| match change {
-            Change::Freeze(subject) | Change::EndSessions(subject) => subject.name.clone(),
-            Change::SetFields(fields) | Change::RestoreFields(fields) => fields.account.clone(),
-            Change::RemoveKeys(keys) | Change::RestoreKeys(keys) => keys.account.clone(),
-        })
+        .map(|change| change.account().clone())
         .collect();
     if let Action::DisableAccount { account } = action {
         names.insert(account.clone());
@@ -421,5 +447,5 @@ fn put_back(reading: &mut Reading<'_>, action: &Action, plan: &Plan) -> Vec<Acce
     };
     paths.retain(is_back);
     paths.truncate(DRIFT_PATHS_MAX);
-    paths
+    Ok(paths)
 }

@@ -1,6 +1,7 @@
 //! The host as the orders see it: read afresh, changed step by step.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,17 +13,21 @@ use crate::home::{Content, HomeChild, HomeError, Ids, Read, Replace, Why};
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::expiry::DISABLED_DAY;
+use crate::host::group::Group;
+use crate::host::gshadow::Gshadow;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile, AccountLock, LockError};
+use crate::host::membership::ListChange;
 use crate::host::passwd::Passwd;
 use crate::host::password::Restored;
 use crate::host::replace::{ReplaceError, clean_leftovers, replace_account_file};
 use crate::host::root::{HostRoot, ReadError};
 use crate::host::shadow::Shadow;
 use crate::logins::LoginLog;
-use crate::orders::kept::{KeptFields, KeptKeys};
+use crate::orders::kept::{KeptFields, KeptKeys, KeptMembers};
 use crate::orders::key_files::{KEY_FILE_BYTES_MAX, PATIENCE, ids};
 use crate::orders::plan::Change;
 use crate::orders::reading::{Reading, Remembered};
+use crate::orders::sudo_denial;
 use crate::processes::holdings::SudoBorn;
 use crate::processes::{EndReport, Ender, Frozen, Moment, Subject};
 use crate::sshd::authorized_keys::{self, KeyFile};
@@ -170,9 +175,11 @@ impl Host {
     }
 
     /// Takes the locks of the account files.
-    pub fn lock(root: &HostRoot) -> Result<AccountLock<'_>, LockError> {
-        let files = [AccountFile::Passwd, AccountFile::Shadow];
-        AccountLock::acquire(root, &files, LOCK_PATIENCE)
+    pub fn lock<'r>(
+        root: &'r HostRoot,
+        files: &[AccountFile],
+    ) -> Result<AccountLock<'r>, LockError> {
+        AccountLock::acquire(root, files, LOCK_PATIENCE)
     }
 
     /// Makes one change; says whether anything was changed.
@@ -193,6 +200,10 @@ impl Host {
             Change::RestoreKeys(keys) => self.rewrite(keys, account, |now| {
                 Ok(authorized_keys::restore(now, &keys.lines, &keys.left).into())
             }),
+            Change::LeaveGroup(members) => leave_group(need(lock)?, members),
+            Change::RestoreMembers(members) => restore_members(need(lock)?, members),
+            Change::DenySudo(account) => sudo_denial::deny(&self.root, account),
+            Change::AllowSudo(account) => sudo_denial::undo(&self.root, account),
         }
     }
 
@@ -289,7 +300,11 @@ impl Host {
     /// To be called at the start only: whoever replaces these files holds the store's lock, as the
     /// caller does, so none is under way and the account files need not be locked.
     pub fn clean_leftovers(&self) -> Result<usize, ReadError> {
-        clean_leftovers(&self.root, Path::new("/etc"))
+        let of_sudo = match clean_leftovers(&self.root, Path::new("/etc/sudoers.d")) {
+            Err(error) if !error.is_missing() => return Err(error),
+            cleaned => cleaned.unwrap_or(0),
+        };
+        Ok(of_sudo + clean_leftovers(&self.root, Path::new("/etc"))?)
     }
 
     /// Lets go what has not been needed for a while.
@@ -385,6 +400,61 @@ fn restore_fields(lock: &AccountLock<'_>, fields: &KeptFields) -> Result<bool, C
     Ok(changed)
 }
 
+fn leave_group(lock: &AccountLock<'_>, members: &KeptMembers) -> Result<bool, ChangeError> {
+    let groups: BTreeSet<&[u8]> = members.changes.iter().map(|c| c.group.as_slice()).collect();
+    let account = &members.account;
+    // What a release gives back is what was planned, so nothing else may be changed.
+    let is_planned = |now: Vec<ListChange>| match now == members.changes {
+        true => Ok(()),
+        false => Err(ChangeError::Stale(
+            members.file.path().display().to_string(),
+        )),
+    };
+    edit(lock, members.file, |bytes| match members.file {
+        AccountFile::Group => {
+            let mut group = Group::parse(bytes);
+            let now = groups.iter().flat_map(|name| group.removals(name, account));
+            is_planned(now.collect())?;
+            group.remove(&members.changes);
+            Ok(group.to_bytes().to_vec())
+        }
+        _ => {
+            let mut gshadow = Gshadow::parse(bytes);
+            let now = groups
+                .iter()
+                .flat_map(|name| gshadow.removals(name, account));
+            is_planned(now.collect())?;
+            gshadow.remove(&members.changes);
+            Ok(gshadow.to_bytes().to_vec())
+        }
+    })
+}
+
+fn restore_members(lock: &AccountLock<'_>, members: &KeptMembers) -> Result<bool, ChangeError> {
+    let mut answers: Vec<Restored> = Vec::new();
+    let changed = edit(lock, members.file, |bytes| match members.file {
+        AccountFile::Group => {
+            let mut group = Group::parse(bytes);
+            answers = group.restore(&members.account, &members.changes);
+            Ok(group.to_bytes().to_vec())
+        }
+        _ => {
+            let mut gshadow = Gshadow::parse(bytes);
+            answers = gshadow.restore(&members.account, &members.changes);
+            Ok(gshadow.to_bytes().to_vec())
+        }
+    })?;
+    let gone = answers.iter().filter(|answer| **answer == Restored::Gone);
+    match gone.count() {
+        0 => Ok(changed),
+        gone => Err(ChangeError::NotRestored(format!(
+            "{gone} lists that named {} are gone from {}",
+            members.account,
+            members.file.path().display()
+        ))),
+    }
+}
+
 fn edit(
     lock: &AccountLock<'_>,
     file: AccountFile,
@@ -468,10 +538,29 @@ impl Host {
                     .iter()
                     .all(|line| present.contains(&bare(&line.bytes))))
             }
+            Change::RestoreMembers(members) => {
+                let file = self
+                    .root
+                    .read(members.file.path(), ACCOUNT_FILE_BYTES_MAX)?;
+                let mut changes = members.changes.iter();
+                Ok(match members.file {
+                    AccountFile::Group => {
+                        let group = Group::parse(file.bytes);
+                        changes.all(|change| group.is_back(&members.account, change))
+                    }
+                    _ => {
+                        let gshadow = Gshadow::parse(file.bytes);
+                        changes.all(|change| gshadow.is_back(&members.account, change))
+                    }
+                })
+            }
+            Change::AllowSudo(account) => sudo_denial::is_undone(&self.root, account),
             Change::Freeze(_)
             | Change::EndSessions(_)
             | Change::SetFields(_)
-            | Change::RemoveKeys(_) => Ok(true),
+            | Change::RemoveKeys(_)
+            | Change::LeaveGroup(_)
+            | Change::DenySudo(_) => Ok(true),
         }
     }
 }

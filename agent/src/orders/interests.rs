@@ -12,6 +12,8 @@ use crate::host::lock::AccountFile;
 pub struct Interests {
     /// passwd(5) and the sshds' configuration: they say which other files matter.
     everything: BTreeSet<PathBuf>,
+    /// What makes members of groups, and what sudo obeys; empty where no order is about it.
+    rules: BTreeSet<PathBuf>,
     /// The directories of key files, with the accounts for which those are in force.
     keys: BTreeMap<PathBuf, Vec<AccountName>>,
 }
@@ -23,6 +25,8 @@ pub struct Touched {
     pub everything: bool,
     /// Passwords and expiry.
     pub shadow: bool,
+    /// Groups, or rules of sudo.
+    pub rules: bool,
     /// The key files of these accounts.
     pub accounts: BTreeSet<AccountName>,
 }
@@ -33,13 +37,14 @@ impl Touched {
         Self {
             everything: true,
             shadow: true,
+            rules: true,
             accounts: BTreeSet::new(),
         }
     }
 
     /// Nothing that matters.
     pub fn is_nothing(&self) -> bool {
-        !self.everything && !self.shadow && self.accounts.is_empty()
+        !self.everything && !self.shadow && !self.rules && self.accounts.is_empty()
     }
 }
 
@@ -50,8 +55,20 @@ impl Interests {
         everything.insert(AccountFile::Passwd.path().to_owned());
         Self {
             everything,
+            rules: BTreeSet::new(),
             keys: BTreeMap::new(),
         }
+    }
+
+    /// Files that say who is in which group, and what sudo obeys: with each, all that lies beside
+    /// it in a directory of such files (`sudoers.d`).
+    pub fn add_rules(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.rules.extend(files);
+    }
+
+    /// Whether any of them matter.
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
     }
 
     /// Whether nothing matters.
@@ -86,6 +103,12 @@ impl Interests {
         }
         let mut touched = Touched {
             shadow: on_the_way(AccountFile::Shadow.path()),
+            rules: self.rules.iter().any(|file| {
+                on_the_way(file) || {
+                    let dir = file.parent().filter(|dir| dir.extension().is_some());
+                    dir.is_some_and(|dir| paths.iter().any(|path| path.parent() == Some(dir)))
+                }
+            }),
             ..Touched::default()
         };
         for path in paths {
@@ -103,7 +126,8 @@ impl Interests {
         if self.is_empty() {
             return BTreeSet::new();
         }
-        let of_files = self.everything.iter().filter_map(|file| file.parent());
+        let files = self.everything.iter().chain(&self.rules);
+        let of_files = files.filter_map(|file| file.parent());
         let shadow = AccountFile::Shadow.path().parent();
         let dirs = of_files
             .chain(shadow)
@@ -120,6 +144,7 @@ mod tests {
     #[test]
     fn a_path_touches_what_it_is_what_is_in_it_and_what_is_below_it() {
         let mut interests = Interests::of_everybody(["/etc/ssh/sshd_config".into()]);
+        interests.add_rules(["/etc/group".into(), "/etc/sudoers.d/zz".into()]);
         let name = |name: &str| name.parse::<AccountName>().unwrap();
         for (account, file) in [
             ("alice", "/home/alice/.ssh/authorized_keys"),
@@ -137,6 +162,9 @@ mod tests {
             ("/etc/ssh/moduli", ""),
             ("/etc/shadow", "shadow"),
             ("/etc/shadow.lock", ""),
+            ("/etc/group", "rules"),
+            ("/etc/sudoers.d/other", "rules"),
+            ("/etc/sudoers.d", "rules"),
             ("/home/alice/.ssh/authorized_keys", "alice"),
             ("/home/alice/.ssh", "alice"),
             ("/home/alice", "alice"),
@@ -151,6 +179,7 @@ mod tests {
             let found = match (touched.everything, touched.shadow) {
                 (true, _) => "everything".to_owned(),
                 (_, true) => "shadow".to_owned(),
+                _ if touched.rules => "rules".to_owned(),
                 _ => names.join(" "),
             };
             assert_eq!(found, want, "{path}");

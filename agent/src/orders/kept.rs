@@ -9,6 +9,7 @@ use rescind_protocol::name::{AccountName, Digest};
 
 use crate::host::expiry::ExpiryChange;
 use crate::host::lock::AccountFile;
+use crate::host::membership::ListChange;
 use crate::host::password::PasswordLock;
 use crate::sshd::authorized_keys::RemovedLine;
 
@@ -24,6 +25,14 @@ pub struct Kept {
     #[n(1)]
     #[cbor(default)]
     pub keys: Vec<KeptKeys>,
+    /// Lists of groups that named the account.
+    #[n(2)]
+    #[cbor(default)]
+    pub members: Vec<KeptMembers>,
+    /// Accounts against which a rule for sudo was written.
+    #[n(3)]
+    #[cbor(default)]
+    pub sudo: Vec<AccountName>,
 }
 
 /// What was changed on an account's lines in one account file. Only real changes are in it.
@@ -44,6 +53,21 @@ pub struct KeptFields {
     #[n(3)]
     #[cbor(default)]
     pub expiry: Vec<ExpiryChange>,
+}
+
+/// What was changed in the lists of one file that named an account.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct KeptMembers {
+    /// The file.
+    #[n(0)]
+    pub file: AccountFile,
+    /// Who was taken out.
+    #[n(1)]
+    pub account: AccountName,
+    /// Of which lists.
+    #[n(2)]
+    pub changes: Vec<ListChange>,
 }
 
 /// Key lines taken out of one file.
@@ -77,7 +101,10 @@ impl std::fmt::Debug for KeptKeys {
 impl Kept {
     /// Whether nothing was taken.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty() && self.keys.is_empty()
+        self.fields.is_empty()
+            && self.keys.is_empty()
+            && self.members.is_empty()
+            && self.sudo.is_empty()
     }
 
     /// Adds what a later attempt at the same order took.
@@ -103,6 +130,30 @@ impl Kept {
                 if known.expiry.iter().all(|first| first.nth != change.nth) {
                     known.expiry.push(change);
                 }
+            }
+        }
+        for members in later.members {
+            let same = |known: &&mut KeptMembers| {
+                known.file == members.file && known.account == members.account
+            };
+            let Some(known) = self.members.iter_mut().find(same) else {
+                self.members.push(members);
+                continue;
+            };
+            for change in members.changes {
+                let place = |change: &ListChange| (change.group.clone(), change.nth, change.list);
+                if known
+                    .changes
+                    .iter()
+                    .all(|first| place(first) != place(&change))
+                {
+                    known.changes.push(change);
+                }
+            }
+        }
+        for account in later.sudo {
+            if !self.sudo.contains(&account) {
+                self.sudo.push(account);
             }
         }
         for keys in later.keys {
@@ -164,10 +215,12 @@ mod tests {
         let mut kept = Kept {
             fields: vec![fields(&[0], b"")],
             keys: vec![keys(vec![line(1, b"a\n"), line(3, b"c\n")])],
+            ..Kept::default()
         };
         kept.merge(Kept {
             fields: vec![fields(&[0, 1], b"20000")],
             keys: vec![keys(vec![line(3, b"c\n"), line(2, b"b\n")])],
+            ..Kept::default()
         });
         assert_eq!(kept.fields, [fields(&[0, 1], b"")]);
         assert_eq!(

@@ -7,6 +7,8 @@
 pub mod accept;
 /// Who acts as whom without logging in, and who is root by other means.
 mod acting;
+/// What each action means on a host.
+mod actions;
 /// Who can become whom.
 mod becoming;
 /// How an order ends; where the proof is that `verified` needs.
@@ -33,6 +35,8 @@ pub mod kept;
 mod key_files;
 /// What was opened over ssh with one key.
 mod key_sessions;
+/// Whether an account is in a group.
+mod membership;
 /// What can be asked of a host without an agent.
 mod onlooker;
 /// From an order and what is on the host to the changes to make.
@@ -49,6 +53,8 @@ mod report;
 pub mod resurvey;
 /// Which sshds the host has.
 mod sshds;
+/// Taking sudo from an account.
+mod sudo_denial;
 /// The survey of a host, as sections.
 pub mod survey;
 

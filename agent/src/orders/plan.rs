@@ -7,9 +7,12 @@
 use rescind_protocol::evidence::{Step, StepKind};
 use rescind_protocol::name::{AccountName, KeyFingerprint};
 
-use crate::orders::kept::{Kept, KeptFields, KeptKeys};
+use crate::host::lock::AccountFile;
+use crate::host::membership::{List, ListChange};
+use crate::orders::kept::{Kept, KeptFields, KeptKeys, KeptMembers};
 use crate::processes::{Scope, Subject};
 use crate::sshd::authorized_keys::{KeyFile, Removed, RemovedLine};
+use crate::sudoers::denial;
 
 /// What was read of the host for one order.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,10 @@ pub struct Seen {
     pub alive: Option<Subject>,
     /// What a key has opened, account by account.
     pub opened: Vec<Subject>,
+    /// The lists of a group that name the account.
+    pub lists: Vec<KeptMembers>,
+    /// The account to which sudo is to be denied.
+    pub sudo_to_deny: Option<AccountName>,
     /// What could not be read.
     pub gaps: Vec<String>,
 }
@@ -54,6 +61,14 @@ pub enum Change {
     RestoreFields(KeptFields),
     /// Put key lines back.
     RestoreKeys(KeptKeys),
+    /// Take the account out of the lists of a group, all of one file in one rewrite.
+    LeaveGroup(KeptMembers),
+    /// Put it back into them.
+    RestoreMembers(KeptMembers),
+    /// Write the rule by which sudo lets the account do nothing.
+    DenySudo(AccountName),
+    /// Take that rule away.
+    AllowSudo(AccountName),
 }
 
 /// The changes to make, in the order in which they are made.
@@ -125,6 +140,23 @@ pub fn end_key_sessions(seen: &Seen) -> Plan {
     }
 }
 
+/// Takes an account out of a group, and then ends what still has it, if that was ordered.
+pub fn revoke_group(seen: &Seen) -> Plan {
+    let mut plan = Plan::default();
+    plan.changes
+        .extend(seen.lists.iter().cloned().map(Change::LeaveGroup));
+    plan.changes.extend(end_sessions(seen).changes);
+    plan
+}
+
+/// Takes sudo from an account.
+pub fn revoke_sudo(seen: &Seen) -> Plan {
+    let denied = seen.sudo_to_deny.iter().cloned();
+    Plan {
+        changes: denied.map(Change::DenySudo).collect(),
+    }
+}
+
 /// Gives back what an order took, as far as `forbidden` does not hold it: the second value is what
 /// other orders still forbid, to be kept on their behalf.
 pub fn restore(kept: Kept, forbidden: &Forbidden<'_>) -> (Plan, Kept) {
@@ -157,6 +189,29 @@ pub fn restore(kept: Kept, forbidden: &Forbidden<'_>) -> (Plan, Kept) {
     }
     plan.changes
         .extend(fields.into_iter().map(Change::RestoreFields));
+    for mut members in kept.members {
+        let account = members.account.clone();
+        let (still, back): (Vec<_>, Vec<_>) = std::mem::take(&mut members.changes)
+            .into_iter()
+            .partition(|change| (forbidden.member)(&account, &change.group));
+        for (changes, to) in [(still, false), (back, true)] {
+            let members = KeptMembers {
+                changes,
+                ..members.clone()
+            };
+            match to {
+                _ if members.changes.is_empty() => {}
+                true => plan.changes.push(Change::RestoreMembers(members)),
+                false => held.members.push(members),
+            }
+        }
+    }
+    for account in kept.sudo {
+        match (forbidden.sudo)(&account) {
+            true => held.sudo.push(account),
+            false => plan.changes.push(Change::AllowSudo(account)),
+        }
+    }
     (plan, held)
 }
 
@@ -168,6 +223,10 @@ pub struct Forbidden<'a> {
     pub key_of_line: &'a dyn Fn(&[u8]) -> Option<KeyFingerprint>,
     /// Whether the key is revoked for the account by another order.
     pub key: &'a dyn Fn(&AccountName, KeyFingerprint) -> bool,
+    /// Whether another order keeps the account out of the group of this name.
+    pub member: &'a dyn Fn(&AccountName, &[u8]) -> bool,
+    /// Whether another order keeps sudo from the account.
+    pub sudo: &'a dyn Fn(&AccountName) -> bool,
 }
 
 impl Forbidden<'_> {
@@ -244,10 +303,14 @@ impl Plan {
             match change {
                 Change::SetFields(fields) => kept.fields.push(fields.clone()),
                 Change::RemoveKeys(keys) => kept.keys.push(keys.clone()),
+                Change::LeaveGroup(members) => kept.members.push(members.clone()),
+                Change::DenySudo(account) => kept.sudo.push(account.clone()),
                 Change::Freeze(_)
                 | Change::EndSessions(_)
                 | Change::RestoreFields(_)
-                | Change::RestoreKeys(_) => {}
+                | Change::RestoreKeys(_)
+                | Change::RestoreMembers(_)
+                | Change::AllowSudo(_) => {}
             }
         }
         kept
@@ -262,6 +325,31 @@ impl Plan {
 impl Change {
     fn same_file(&self, other: &Self) -> bool {
         matches!((self, other), (Self::RemoveKeys(a), Self::RemoveKeys(b)) if a.path == b.path)
+    }
+
+    /// Whether it needs the lock of the account files.
+    pub const fn needs_lock(&self) -> bool {
+        self.locked_file().is_some()
+    }
+
+    /// The account file that it changes.
+    pub const fn locked_file(&self) -> Option<AccountFile> {
+        match self {
+            Self::SetFields(fields) | Self::RestoreFields(fields) => Some(fields.file),
+            Self::LeaveGroup(members) | Self::RestoreMembers(members) => Some(members.file),
+            _ => None,
+        }
+    }
+
+    /// The account that it is about.
+    pub const fn account(&self) -> &AccountName {
+        match self {
+            Self::Freeze(subject) | Self::EndSessions(subject) => &subject.name,
+            Self::SetFields(fields) | Self::RestoreFields(fields) => &fields.account,
+            Self::RemoveKeys(keys) | Self::RestoreKeys(keys) => &keys.account,
+            Self::LeaveGroup(members) | Self::RestoreMembers(members) => &members.account,
+            Self::DenySudo(account) | Self::AllowSudo(account) => account,
+        }
     }
 
     /// The change in words.
@@ -301,6 +389,34 @@ impl Change {
                 crate::sshd::printable::printable(&keys.path),
                 format!("put back {}", lines(&keys.lines)),
             ),
+            Self::LeaveGroup(members) => (
+                StepKind::LeaveGroup,
+                members.file.path().display().to_string(),
+                format!(
+                    "take {} out of {}",
+                    members.account,
+                    lists(&members.changes)
+                ),
+            ),
+            Self::RestoreMembers(members) => (
+                StepKind::Restore,
+                members.file.path().display().to_string(),
+                format!(
+                    "put {} back into {}",
+                    members.account,
+                    lists(&members.changes)
+                ),
+            ),
+            Self::DenySudo(account) => (
+                StepKind::DenySudo,
+                denial::FILE.to_owned(),
+                format!("a rule that {account} may do nothing"),
+            ),
+            Self::AllowSudo(account) => (
+                StepKind::Restore,
+                denial::FILE.to_owned(),
+                format!("take away the rule that {account} may do nothing"),
+            ),
         };
         Step {
             kind,
@@ -335,6 +451,23 @@ fn in_words(fields: &KeptFields, password: &str, expiry: &str) -> String {
         what.push(expiry);
     }
     format!("{}: {}", fields.account, what.join(", "))
+}
+
+fn lists(changes: &[ListChange]) -> String {
+    let in_words = |change: &ListChange| {
+        let list = match change.list {
+            List::Members => "members",
+            List::Administrators => "administrators",
+        };
+        let group = crate::sshd::printable::printable(&change.group);
+        format!("the {list} of {group} (line {})", change.line)
+    };
+    let words: Vec<String> = changes.iter().take(20).map(in_words).collect();
+    let more = match changes.len().saturating_sub(20) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    words.join(", ") + &more
 }
 
 fn lines(lines: &[RemovedLine]) -> String {
@@ -424,7 +557,7 @@ mod tests {
                 file("/etc/ssh/everybody", true, &line(1)),
             ],
             alive: Some(alices()),
-            gaps: Vec::new(),
+            ..Seen::default()
         }
     }
 
@@ -534,6 +667,8 @@ mod tests {
                 account: &nobody,
                 key_of_line: &key_of_line,
                 key: &revoked,
+                member: &|_, _| false,
+                sudo: &nobody,
             },
         );
         assert_eq!(
@@ -553,6 +688,8 @@ mod tests {
                 account: &alice_too,
                 key_of_line: &key_of_line,
                 key: &revoked,
+                member: &|_, _| false,
+                sudo: &nobody,
             },
         );
         assert_eq!(plan, Plan::default());

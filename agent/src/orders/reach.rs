@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rescind_protocol::name::{AccountName, KeyFingerprint, UnixMillis};
+use rescind_protocol::name::{AccountName, GroupName, KeyFingerprint, UnixMillis};
 use rescind_protocol::order::Action;
 use rescind_protocol::path::{Mechanism, PathState, Source};
 
@@ -26,13 +26,11 @@ pub fn of(
         ..Reach::default()
     };
     let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
-    let (losing, key): (Vec<Account>, Option<KeyFingerprint>) = match action {
-        Action::DisableAccount { account } => {
-            reach.closed.insert(account.clone());
-            (
-                reading.accounts.by_name(account).into_iter().collect(),
-                None,
-            )
+    let account = |name: &AccountName| reading.accounts.by_name(name).into_iter().collect();
+    let (losing, what): (Vec<Account>, Loss) = match action {
+        Action::DisableAccount { account: name } => {
+            reach.closed.insert(name.clone());
+            (account(name), Loss::Everything)
         }
         Action::RevokeKey {
             fingerprint,
@@ -42,8 +40,15 @@ pub fn of(
                 .with_key(*fingerprint, account.as_ref())
                 .holders
                 .clone(),
-            Some(*fingerprint),
+            Loss::Key(*fingerprint),
         ),
+        // Like a key, these can be taken from a protected account, for as long as root keeps a way in.
+        Action::RevokeGroup {
+            account: name,
+            group,
+            ..
+        } => (account(name), Loss::Group(group.clone())),
+        Action::RevokeSudo { account: name } => (account(name), Loss::Sudo),
         Action::EndSessions { account } => {
             // They can come back, so nothing is closed; but a protected account is left in peace.
             reach.closed.insert(account.clone());
@@ -54,7 +59,7 @@ pub fn of(
         Action::EndKeySessions { .. } | Action::Release { .. } => return Ok(reach),
     };
     reach.accounts = losing.iter().map(|account| account.name.clone()).collect();
-    reach.root = root_ways(reading, &losing, key, now)?;
+    reach.root = root_ways(reading, &losing, &what, now)?;
     Ok(reach)
 }
 
@@ -73,11 +78,48 @@ pub fn recently_closed(engine: &Engine, action: &Action) -> BTreeSet<AccountName
         .collect()
 }
 
-/// The ways in for root that go and that stay when these accounts are closed, or lose this key.
+/// What accounts would lose.
+enum Loss {
+    /// Every way in.
+    Everything,
+    /// A key.
+    Key(KeyFingerprint),
+    /// A group, and what rules give its members.
+    Group(GroupName),
+    /// What sudo lets them do.
+    Sudo,
+}
+
+impl Loss {
+    /// Whether an account that keeps its ways in would certainly still become root.
+    fn leaves_root(&self, account: &Account, sudo: &SudoFacts, root: &[Account]) -> bool {
+        let mut after = account.clone();
+        match self {
+            Self::Everything | Self::Key(_) => {}
+            Self::Sudo => return account.uid == 0,
+            Self::Group(group) => {
+                let name = group.as_str().as_bytes();
+                let gids: Vec<u32> = account
+                    .groups
+                    .iter()
+                    .filter(|one| one.name == name)
+                    .map(|one| one.gid)
+                    .collect();
+                // The primary group stays.
+                after
+                    .groups
+                    .retain(|one| one.gid == account.gid || !gids.contains(&one.gid));
+            }
+        }
+        How::of(&after, sudo, root).is_some_and(|how| how.certain)
+    }
+}
+
+/// The ways in for root that go and that stay when these accounts lose this.
 fn root_ways(
     reading: &mut Reading<'_>,
     losing: &[Account],
-    key: Option<KeyFingerprint>,
+    what: &Loss,
     now: i64,
 ) -> Result<RootWays, HostError> {
     let sudo = reading.sudo(now)?;
@@ -89,7 +131,11 @@ fn root_ways(
             continue;
         };
         for path in ways_in(reading, account) {
-            let goes = key.is_none() || path.key == key;
+            let goes = match what {
+                Loss::Everything => true,
+                Loss::Key(key) => path.key == Some(*key),
+                Loss::Group(_) | Loss::Sudo => !what.leaves_root(account, &sudo, &root),
+            };
             if goes {
                 ways.closed
                     .push(format!("{}: {}, {}", account.name, path.words, how.words));

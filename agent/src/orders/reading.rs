@@ -427,7 +427,7 @@ impl<'h> Reading<'h> {
     /// Who acts as the account without logging in, and what it is by other means than its rules.
     fn acting(&mut self, account: &Account) -> Vec<AccessPath> {
         let acting = self.all_acting();
-        let today = now().div_euclid(86_400);
+        let today = today();
         let (accounts, root) = (Rc::clone(&self.accounts), Rc::clone(&self.root));
         let mut found = acting.paths(account, &root, &accounts, &mut self.files, today);
         let mut twins = accounts.twins(account);
@@ -540,7 +540,7 @@ impl<'h> Reading<'h> {
 
     /// Whose processes an order about this account means. A uid that several accounts share, or
     /// that belongs to the system, is never taken whole: services run as it.
-    fn subject(&self, account: &Account) -> Subject {
+    pub fn subject(&self, account: &Account) -> Subject {
         let shared = self.accounts.is_shared(account.uid);
         Subject {
             name: account.name.clone(),
@@ -562,6 +562,11 @@ fn not_looked_at(file: &KeyFile, path: &[u8]) -> Option<String> {
     let more = file.left_out().foreign;
     let path = path.escape_ascii();
     (more > 0).then(|| format!("{path}: {more} keys of unknown types more than are looked at"))
+}
+
+/// Days since 1970-01-01.
+pub fn today() -> i64 {
+    now().div_euclid(86_400)
 }
 
 /// Seconds since 1970-01-01T00:00:00Z.

@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 
 use crate::logins::LoginLog;
 use crate::orders::accept::{self, Judgement, Seen, Trusted};
-use crate::orders::enforce::{plan_for, see};
+use crate::orders::actions;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::{Engine, EngineError, guards, reach};
 use crate::paths::facts::{Client, Sshd};
 use crate::sshd::printable::printable;
 use crate::store::Clock;
+use crate::sudoers::denial;
 
 impl Engine {
     /// The host's root directory.
@@ -117,7 +118,7 @@ impl Engine {
                 guards::judge(&reach, &self.config.guards).err()
             }
         };
-        let plan = plan_for(action, &see(action, &mut reading)?);
+        let plan = actions::plan(action, &actions::see(action, &mut reading)?);
         drop(reading);
         let mut diff = diff(&plan);
         if let Some(refusal) = &refusal {
@@ -203,6 +204,20 @@ fn diff(plan: &Plan) -> Vec<String> {
                         expiry.line, fields.account
                     ));
                 }
+            }
+            Change::LeaveGroup(members) => {
+                out.push(format!("--- {}", step.target));
+                for change in &members.changes {
+                    let group = printable(&change.group);
+                    let (was, now) = (printable(&change.previous), printable(&change.written));
+                    out.push(format!("-{}: {group} '{was}'", change.line));
+                    out.push(format!("+{}: {group} '{now}'", change.line));
+                }
+            }
+            Change::DenySudo(account) => {
+                out.push(format!("--- {}", step.target));
+                let rule = denial::rule(account).unwrap_or_else(|error| error.to_string());
+                out.push(format!("+{rule}"));
             }
             _ => out.push(format!("{}: {}", step.target, step.detail)),
         }

@@ -88,6 +88,14 @@ impl<'p> Moment<'p> {
         })
     }
 
+    /// Living processes of a uid.
+    pub fn processes_of(&self, uid: u32) -> impl Iterator<Item = &Process> {
+        let processes = self.table.processes.iter();
+        processes.filter(move |process| {
+            process.is_alive() && process.uids.contains(&uid) && !process.kernel
+        })
+    }
+
     /// Living processes of a uid that no living sshd connection has begun.
     pub fn strays(&self, uid: u32) -> impl Iterator<Item = &Process> {
         let begun = |process: &Process| {

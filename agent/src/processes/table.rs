@@ -13,6 +13,9 @@ use crate::sys::{Errno, errno, fs};
 /// The most of any file of /proc/PID that is read.
 const FILE_BYTES_MAX: usize = 16 << 10;
 
+/// The most of a status(5) with all its groups, of which a process can have 65,536.
+const STATUS_BYTES_MAX: usize = 1 << 20;
+
 /// The most threads of one process that are looked at.
 const THREADS_MAX: usize = 64 << 10;
 
@@ -198,6 +201,20 @@ impl Proc {
         Ok(uid.filter(|uid| *uid != u32::MAX))
     }
 
+    /// Its supplementary groups; `None` when it is gone.
+    pub fn groups(&self, pid: ProcessId) -> Result<Option<Vec<u32>>, Gap> {
+        let mut buffer = vec![0; STATUS_BYTES_MAX];
+        let Some(text) = self.read_file(pid, "status", &mut buffer)? else {
+            return Ok(None);
+        };
+        let groups = parse_groups(text).ok_or(Gap {
+            pid,
+            file: "status",
+            errno: Errno::EBADMSG,
+        });
+        groups.map(Some)
+    }
+
     /// The path of its control group in the hierarchy that systemd manages; `None` without one.
     pub fn control_group(&self, pid: ProcessId) -> Result<Option<Vec<u8>>, Gap> {
         let mut buffer = vec![0; FILE_BYTES_MAX];
@@ -316,6 +333,20 @@ fn read_file<'b>(
         }
     }
     Ok(Some(&buffer[..len]))
+}
+
+/// The supplementary groups in a whole proc_pid_status(5).
+fn parse_groups(bytes: &[u8]) -> Option<Vec<u32>> {
+    let begin = memchr::memmem::find(bytes, b"\nGroups:")? + b"\nGroups:".len();
+    let line = &bytes[begin..];
+    let line = &line[..memchr::memchr(b'\n', line)?];
+    let mut words = line.split(u8::is_ascii_whitespace);
+    words.try_fold(Vec::new(), |mut groups, word| {
+        if !word.is_empty() {
+            groups.push(number::<u32>(word)?);
+        }
+        Some(groups)
+    })
 }
 
 /// proc_pid_stat(5). The name stands in parentheses and may itself contain some.
@@ -439,6 +470,18 @@ mod tests {
         assert_eq!((process.start_time, process.kernel), (987_654, false));
         assert_eq!(parse_stat(b"1 (half"), None);
         assert_eq!(parse_stat(b"1 (half) S 2 3"), None);
+    }
+
+    #[test]
+    fn status_gives_all_groups_or_none() {
+        let groups = |text: &str| parse_groups(text.as_bytes());
+        assert_eq!(
+            groups("Gid:\t1\nGroups:\t4 27 1000 \nNStgid:\t1\n"),
+            Some(vec![4, 27, 1000])
+        );
+        assert_eq!(groups("Gid:\t1\nGroups:\t \n"), Some(vec![]));
+        assert_eq!(groups("Gid:\t1\nGroups:\t4 27"), None, "cut off");
+        assert_eq!(groups("Gid:\t1\n"), None);
     }
 
     #[test]

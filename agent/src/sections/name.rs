@@ -77,6 +77,8 @@ impl Section {
             | Mechanism::AtJob
             | Mechanism::SystemdUnit
             | Mechanism::SystemdUserUnit => Self::Deferred,
+            // An account's groups stand in the accounts' section; this is only told of orders.
+            Mechanism::GroupMembership => Self::Accounts,
             Mechanism::Session | Mechanism::Process => return None,
         })
     }

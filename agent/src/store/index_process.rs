@@ -23,7 +23,6 @@ use rescind_protocol::order::SignedOrder;
 use super::follow::{self, NoWayOn, Place, Position, follow};
 use super::index::{Entry, Front, Index, IndexError};
 use super::lookup::Question;
-use super::order_state::{account_of, key_of};
 use super::survey_process;
 use crate::sys::process::{self, Limits};
 
@@ -183,8 +182,8 @@ fn entry(place: Place, body: &RecordBody) -> Option<Entry> {
         && let Ok(signed) = SignedOrder::from_bytes(signed)
     {
         let action = &signed.order().action;
-        entry.account = account_of(action).cloned();
-        entry.key = key_of(action);
+        entry.account = action.account().cloned();
+        entry.key = action.key();
     }
     Some(entry)
 }

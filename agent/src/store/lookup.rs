@@ -21,7 +21,7 @@ use super::error::StoreError;
 use super::evidence_key;
 use super::follow::{self, NoWayOn};
 use super::index_process::{self, Found};
-use super::order_state::{OrderState, account_of, key_of};
+use super::order_state::OrderState;
 use super::reader::JournalReader;
 
 /// How often a journal is read again when the daemon compacts it meanwhile.
@@ -41,8 +41,8 @@ pub enum Question {
 impl Question {
     fn is_about(&self, order: OrderId, action: Option<&Action>) -> bool {
         match self {
-            Self::Account(name) => action.and_then(account_of) == Some(name),
-            Self::Key(key) => action.and_then(key_of) == Some(*key),
+            Self::Account(name) => action.and_then(Action::account) == Some(name),
+            Self::Key(key) => action.and_then(Action::key) == Some(*key),
             Self::Order(id) => *id == order,
         }
     }

@@ -60,7 +60,7 @@ pub use index_upkeep::IndexWork;
 pub use journal::Limits;
 pub use kept_survey::{Front, State, States};
 pub use lookup::{History, Question, look_up};
-pub use order_state::{OrderState, StepState, account_of, key_of};
+pub use order_state::{OrderState, StepState};
 pub use reader::JournalReader;
 pub use recovery::{Options, Recovery};
 pub use scan::Cut;

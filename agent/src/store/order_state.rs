@@ -3,8 +3,8 @@
 
 use minicbor::{Decode, Encode};
 use rescind_protocol::evidence::{Channel, Event, RecordBody};
-use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId, UnixMillis};
-use rescind_protocol::order::{Action, Order, SignedOrder};
+use rescind_protocol::name::{OrderId, UnixMillis};
+use rescind_protocol::order::{Order, SignedOrder};
 use rescind_protocol::outcome::{Outcome, Verdict};
 use rescind_protocol::path::PathState;
 use rescind_protocol::sign::KeyId;
@@ -185,27 +185,6 @@ fn condensed(mut outcome: Outcome) -> Outcome {
     outcome.gaps.truncate(OUTCOME_PATHS_KEPT);
     outcome.paths.shrink_to_fit();
     outcome
-}
-
-/// The account that an action is about.
-pub fn account_of(action: &Action) -> Option<&AccountName> {
-    match action {
-        Action::DisableAccount { account } | Action::EndSessions { account } => Some(account),
-        Action::RevokeKey { account, .. } | Action::EndKeySessions { account, .. } => {
-            account.as_ref()
-        }
-        Action::Release { .. } => None,
-    }
-}
-
-/// The key that an action is about.
-pub const fn key_of(action: &Action) -> Option<KeyFingerprint> {
-    match action {
-        Action::RevokeKey { fingerprint, .. } | Action::EndKeySessions { fingerprint, .. } => {
-            Some(*fingerprint)
-        }
-        Action::DisableAccount { .. } | Action::EndSessions { .. } | Action::Release { .. } => None,
-    }
 }
 
 mod as_bytes {

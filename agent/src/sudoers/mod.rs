@@ -38,6 +38,8 @@ mod words;
 
 /// Commands of a rule against a command line.
 mod command;
+/// Rules by which sudo lets accounts do nothing: a file of our own.
+pub mod denial;
 /// Commands that give away root without being called `ALL`.
 pub mod escalation;
 /// fnmatch(3), as far as sudo uses it.

@@ -1,7 +1,7 @@
 //! Asking another program, with a deadline and a limit on what it may say.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -44,8 +44,21 @@ pub enum NoAnswer {
     },
 }
 
+/// The most that a program is given to read: what a pipe holds, so that nobody waits for it.
+pub const INPUT_BYTES_MAX: usize = 4096;
+
 /// Runs a program found in the system's own directories, with an empty environment and no input.
 pub fn ask(program: &str, arguments: &[&OsStr], deadline: Duration) -> Result<Answer, NoAnswer> {
+    ask_of(program, arguments, b"", deadline)
+}
+
+/// The same with something to read, at most [`INPUT_BYTES_MAX`].
+pub fn ask_of(
+    program: &str,
+    arguments: &[&OsStr],
+    input: &[u8],
+    deadline: Duration,
+) -> Result<Answer, NoAnswer> {
     let failed = |source| NoAnswer::Io {
         program: program.into(),
         source,
@@ -55,13 +68,22 @@ pub fn ask(program: &str, arguments: &[&OsStr], deadline: Duration) -> Result<An
         .map(|dir| std::path::Path::new(dir).join(program))
         .find(|path| path.is_file())
         .ok_or_else(|| NoAnswer::Missing(program.into()))?;
+    let stdin = match input {
+        [] => Stdio::null(),
+        input if input.len() <= INPUT_BYTES_MAX => {
+            let (reads, mut writes) = std::io::pipe().map_err(failed)?;
+            writes.write_all(input).map_err(failed)?;
+            reads.into()
+        }
+        _ => return Err(failed(std::io::ErrorKind::InvalidInput.into())),
+    };
     let mut child = Command::new(path)
         .args(arguments)
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C")
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -1,7 +1,7 @@
 //! `rescind revoke`, `end-sessions`, `release`: giving orders.
 
 use clap::{Args, Subcommand};
-use rescind_protocol::name::{AccountName, KeyFingerprint, OrderId};
+use rescind_protocol::name::{AccountName, GroupName, KeyFingerprint, OrderId};
 use rescind_protocol::order::Action;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::table::Table;
 use super::{Failure, print, print_json};
 use crate::api::orders::Give;
 
-/// Take access away, of an account or of a key
+/// Take access away: an account, a key, a group, sudo
 #[derive(Debug, Subcommand)]
 pub enum Revoke {
     /// Nobody gets in as this account, over ssh or at the console, and its sessions end
@@ -41,6 +41,40 @@ pub enum Revoke {
         /// Then end what was opened with it, too: a second order
         #[arg(long)]
         end_sessions: bool,
+        #[command(flatten)]
+        hosts: Hosts,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        follow: FollowArgs,
+    },
+    /// An account is in a group no more
+    #[command(
+        after_help = "Example:\n  rescind revoke group docker --account alice --host web1 --end-sessions --ticket ACC-9 --reason 'changed team'"
+    )]
+    Group {
+        /// The group
+        name: GroupName,
+        /// The account
+        #[arg(long)]
+        account: AccountName,
+        /// End its sessions and processes, if some still have the group
+        #[arg(long)]
+        end_sessions: bool,
+        #[command(flatten)]
+        hosts: Hosts,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        follow: FollowArgs,
+    },
+    /// Sudo lets an account do nothing any more
+    #[command(
+        after_help = "Example:\n  rescind revoke sudo alice --all-hosts --ticket ACC-9 --reason 'no admin any more' --follow"
+    )]
+    Sudo {
+        /// The account
+        name: AccountName,
         #[command(flatten)]
         hosts: Hosts,
         #[command(flatten)]
@@ -147,6 +181,32 @@ impl Revoke {
                 let actions = std::iter::once(revoke).chain(end).collect();
                 (actions, hosts, why, follow)
             }
+            Self::Group {
+                name,
+                account,
+                end_sessions,
+                hosts,
+                why,
+                follow,
+            } => {
+                let revoke = Action::RevokeGroup {
+                    account,
+                    group: name,
+                    end_sessions,
+                };
+                (vec![revoke], hosts, why, follow)
+            }
+            Self::Sudo {
+                name,
+                hosts,
+                why,
+                follow,
+            } => (
+                vec![Action::RevokeSudo { account: name }],
+                hosts,
+                why,
+                follow,
+            ),
         };
         give(client, json, actions, Some(hosts), why, follow).await
     }

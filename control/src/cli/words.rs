@@ -51,6 +51,8 @@ fn action_words(action: &Value) -> String {
             Some(account) => format!("end sessions of {account} by key {}", text("fingerprint")),
             None => format!("end sessions by key {}", text("fingerprint")),
         },
+        "revoke_group" => format!("revoke group {} of {}", text("group"), text("account")),
+        "revoke_sudo" => format!("revoke sudo of {}", text("account")),
         "release" => format!("release {}", text("order")),
         other => other.to_owned(),
     }

@@ -8,5 +8,6 @@ mod key_sessions;
 mod knocking;
 mod refusals;
 mod release;
+mod rights;
 mod stage;
 mod story;

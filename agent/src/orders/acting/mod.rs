@@ -43,10 +43,10 @@ use crate::paths::pam_gate::Asks;
 use crate::paths::rights::{self as open_rights, Gate};
 use crate::paths::{cron_jobs, units as unit_paths};
 use crate::rights::doas::{self, DoasFacts};
-use crate::rights::groups;
 use crate::rights::polkit::PolkitFacts;
 use crate::rights::su::SuFacts;
 use crate::rights::sudo::SudoFacts;
+use crate::rights::{Right, groups};
 
 pub use daemons::Daemons;
 pub use pam_files::HostPam;
@@ -185,6 +185,33 @@ impl Acting {
         &self.groups
     }
 
+    /// What sudo lets an account do.
+    pub fn sudo_paths(
+        &self,
+        account: &Account,
+        accounts: &Accounts,
+        today: i64,
+    ) -> Vec<AccessPath> {
+        let mut paths = Vec::new();
+        self.add_sudo(account, accounts, today, &mut paths);
+        paths
+    }
+
+    fn add_sudo(
+        &self,
+        account: &Account,
+        accounts: &Accounts,
+        today: i64,
+        paths: &mut Vec<AccessPath>,
+    ) {
+        let (rights, (services, asked)) = match &self.sudo {
+            Ok(sudo) => (sudo.rights(account, accounts), sudo.asks_pam(account)),
+            Err(why) => (vec![SudoFacts::unread(why)], (Vec::new(), true)),
+        };
+        let gate = Gate::Pam(&services, asked);
+        open_rights::add(account, Mechanism::Sudo, &rights, gate, today, paths);
+    }
+
     /// What rules let the account do as another.
     fn add_rights(
         &self,
@@ -194,22 +221,20 @@ impl Acting {
         paths: &mut Vec<AccessPath>,
     ) {
         let by_groups = groups::rights(account, &self.groups);
-        let (by_sudo, (services, asked)) = match &self.sudo {
-            Ok(sudo) => (sudo.rights(account, accounts), sudo.asks_pam(account)),
-            Err(why) => (vec![SudoFacts::unread(why)], (Vec::new(), true)),
-        };
         let by_polkit = self.polkit.rights(account);
         let by_doas = doas::rights(account, &self.doas);
         let doas: Vec<&Service> = self.doas.service.iter().collect();
-        for (mechanism, rights, gate) in [
-            (Mechanism::RootEquivalentGroup, &by_groups, Gate::Process),
-            (Mechanism::GroupPassword, &by_groups, Gate::Process),
-            (Mechanism::Sudo, &by_sudo, Gate::Pam(&services, asked)),
-            (Mechanism::Polkit, &by_polkit, Gate::Process),
-            (Mechanism::Doas, &by_doas, Gate::Pam(&doas, true)),
-        ] {
+        let mut add = |mechanism, rights: &[Right], gate| {
             open_rights::add(account, mechanism, rights, gate, today, paths);
-        }
+        };
+        add(Mechanism::RootEquivalentGroup, &by_groups, Gate::Process);
+        add(Mechanism::GroupPassword, &by_groups, Gate::Process);
+        self.add_sudo(account, accounts, today, paths);
+        let mut add = |mechanism, rights: &[Right], gate| {
+            open_rights::add(account, mechanism, rights, gate, today, paths);
+        };
+        add(Mechanism::Polkit, &by_polkit, Gate::Process);
+        add(Mechanism::Doas, &by_doas, Gate::Pam(&doas, true));
     }
 }
 
