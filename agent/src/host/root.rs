@@ -401,15 +401,17 @@ impl HostRoot {
         }
     }
 
-    /// The capabilities of a program that make root of who runs it; none where it has none.
+    /// The capabilities of a program that make root of who runs it; none where it has none. A value
+    /// that is not understood is an error: it may hold any.
     pub fn capabilities(&self, path: &Path) -> Result<Vec<&'static str>, ReadError> {
         let found = self.locate(path)?;
         let file = fs::open_read(&found.dir, &found.name).map_err(|e| failed(path, e))?;
         let value = xattr::get(&file, c"security.capability").map_err(|e| failed(path, e))?;
-        Ok(value
-            .as_deref()
-            .and_then(that_make_root)
-            .unwrap_or_default())
+        let Some(value) = value else {
+            return Ok(Vec::new());
+        };
+        let odd = || io::Error::new(io::ErrorKind::InvalidData, "its capabilities are unknown");
+        that_make_root(&value).ok_or_else(|| failed(path, odd()))
     }
 
     /// The names in a directory, sorted by their bytes, if there are at most `max_entries`.

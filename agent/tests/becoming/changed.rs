@@ -171,3 +171,22 @@ fn programs_that_act_as_their_owner() {
     files.mode("usr/local/bin/odd", 0o4750);
     assert_eq!(files.explain("deploy"), [""; 0]);
 }
+
+#[test]
+fn where_programs_could_not_be_looked_for() {
+    let files = Files::with(&[("home/bob/.profile", "")]);
+    assert_eq!(files.gaps("deploy"), [""; 0]);
+    files.link("home/bob/bin", "bin");
+    assert_eq!(
+        files.gaps("deploy"),
+        ["/home/bob/bin is reached through too many symbolic links, or a loop of them"]
+    );
+    for n in 0..4097 {
+        files.write(&format!("tmp/{n}"), "");
+    }
+    assert!(
+        files
+            .gaps("deploy")
+            .contains(&"/tmp holds more than 4096 names".into())
+    );
+}

@@ -106,6 +106,13 @@ impl Files {
             .collect()
     }
 
+    /// What the explanation says was not looked at.
+    pub fn gaps(&self, account: &str) -> Vec<String> {
+        let explained = self.ask(&["explain", account]);
+        let gaps = explained["gaps"].as_array().into_iter().flatten();
+        gaps.map(|gap| gap.as_str().unwrap().to_owned()).collect()
+    }
+
     /// The tree in words, an indented line for each step.
     pub fn explain(&self, account: &str) -> Vec<String> {
         let explained = self.ask(&["explain", account]);

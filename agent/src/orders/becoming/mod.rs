@@ -39,12 +39,13 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanati
     found.runs.extend(key_files);
     let vouched = logins::vouched(reading, &accounts, &root);
     let mounts = match root.is_live() {
-        // As the host sees them, not this process in its sandbox.
+        // As the host sees them, not this process in its sandbox. Unread means that setuid counts
+        // everywhere, so that more is told and nothing is left out.
         true => std::fs::read("/proc/1/mountinfo").unwrap_or_default(),
         false => Vec::new(),
     };
     let nosuid = setids::nosuid(&mounts);
-    let setids = setids::collect(&root, &accounts, &ground, &nosuid, &mut gaps);
+    let (setids, more_setids) = setids::collect(&root, &accounts, &ground, &nosuid, &mut gaps);
     let ways = Ways {
         accounts: &accounts,
         sudo: acting.sudo(),
@@ -62,7 +63,7 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanati
     let mut explained = follow(account, &ways);
     gaps.sort_unstable();
     gaps.dedup();
-    explained.cut |= found.cut || more;
+    explained.cut |= found.cut || more || more_setids;
     explained.gaps = gaps;
     Ok(explained)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::ground::Ground;
 use crate::escalation::setid::{Makes, STOCK, SetId};
 use crate::escalation::steps::Sure;
-use crate::home::{FileKind, Ids, List};
+use crate::home::{FileKind, Ids, List, Why};
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
 use crate::host::root::HostRoot;
@@ -36,28 +36,37 @@ const OTHERS_NAMES_MAX: u32 = 4_096;
 const HOMES_MAX: usize = 500;
 /// Programs that are told.
 const FOUND_MAX: usize = 1_000;
+/// Gaps that are told one by one.
+const GAPS_MAX: usize = 20;
 
-/// Looks for them; `nosuid` are the mount points where they have no effect.
+/// Looks for them, and says whether there are more; `nosuid` are the mount points where they have no
+/// effect.
 pub fn collect(
     root: &HostRoot,
     accounts: &Accounts,
     ground: &Ground,
     nosuid: &[Vec<u8>],
     gaps: &mut Vec<String>,
-) -> Vec<SetId> {
+) -> (Vec<SetId>, bool) {
     let mut looking = Looking {
         accounts,
         ground,
         nosuid,
         found: Vec::new(),
+        cut: false,
+        gaps: Gaps::default(),
     };
+    match accounts.group() {
+        Err(error) if !error.is_missing() => looking.gaps.add(error.to_string()),
+        _ => {}
+    }
     let mut seen = Vec::new();
     for directory in DIRECTORIES.map(Path::new) {
         let listing = match root.list(directory, NAMES_MAX) {
             Ok(listing) => listing,
             Err(error) if error.is_missing() => continue,
             Err(error) => {
-                gaps.push(error.to_string());
+                looking.gaps.add(error.to_string());
                 continue;
             }
         };
@@ -70,20 +79,33 @@ pub fn collect(
             let path = path.as_os_str().as_bytes();
             if entry.stat.kind == FileKind::Regular && entry.stat.mode & 0o111 != 0 {
                 let capabilities = root.capabilities(Path::new(std::ffi::OsStr::from_bytes(path)));
-                let found = Program {
+                let capabilities = match capabilities {
+                    Ok(capabilities) => capabilities,
+                    // Gone since it was listed.
+                    Err(error) if error.is_missing() => continue,
+                    // Its mode tells the rest.
+                    Err(error) => {
+                        looking.gaps.add(error.to_string());
+                        Vec::new()
+                    }
+                };
+                looking.look_at(&Program {
                     path,
                     uid: entry.stat.uid,
                     gid: entry.stat.gid,
                     mode: entry.stat.mode,
-                    capabilities: capabilities.unwrap_or_default(),
-                };
-                looking.look_at(&found);
+                    capabilities,
+                });
             }
         }
         seen.push(listing.path);
     }
     let homes = accounts.iter().filter(|account| account.home.len() > 1);
-    let homes: Vec<Vec<u8>> = homes.take(HOMES_MAX).map(|account| account.home).collect();
+    let mut homes: Vec<Vec<u8>> = homes.map(|account| account.home).collect();
+    homes.sort_unstable();
+    homes.dedup();
+    looking.cut |= homes.len() > HOMES_MAX;
+    homes.truncate(HOMES_MAX);
     let mut others: Vec<Vec<u8>> = OTHERS.map(|path| path.as_bytes().to_vec()).into();
     others.extend(homes.iter().map(|home| [home, &b"/bin"[..]].concat()));
     others.extend(homes);
@@ -92,7 +114,34 @@ pub fn collect(
     for directory in others {
         looking.others(&directory);
     }
-    looking.found
+    gaps.extend(looking.gaps.told());
+    (looking.found, looking.cut)
+}
+
+/// What could not be looked at: so many of them, and how many more there are.
+#[derive(Default)]
+struct Gaps {
+    first: Vec<String>,
+    more: usize,
+}
+
+impl Gaps {
+    fn add(&mut self, why: String) {
+        match self.first.len() < GAPS_MAX {
+            true => self.first.push(why),
+            false => self.more += 1,
+        }
+    }
+
+    fn told(self) -> Vec<String> {
+        let Self { mut first, more } = self;
+        if more > 0 {
+            first.push(format!(
+                "{more} more paths could not be looked at for programs that act as their owner"
+            ));
+        }
+        first
+    }
 }
 
 struct Program<'p> {
@@ -109,10 +158,14 @@ struct Looking<'l> {
     ground: &'l Ground,
     nosuid: &'l [Vec<u8>],
     found: Vec<SetId>,
+    /// There are more than were looked at.
+    cut: bool,
+    gaps: Gaps,
 }
 
 impl Looking<'_> {
-    /// A directory that is not root's alone: looked at in the child, as root.
+    /// A directory that is not root's alone: looked at in the child, as root. Capabilities are not
+    /// asked for there: only root gives them.
     fn others(&mut self, directory: &[u8]) {
         let list = List {
             owner: Ids::ROOT,
@@ -120,8 +173,21 @@ impl Looking<'_> {
             max_entries: OTHERS_NAMES_MAX,
         };
         let listing = self.ground.homes().list(&list, super::ground::PATIENCE);
-        // Most of them are not there; the rest belongs to those who left it there.
-        for entry in listing.into_iter().flat_map(|listing| listing.entries) {
+        let listing = match listing {
+            Ok(listing) => listing,
+            // Most of them are not there.
+            Err(error) if error.why == Why::Missing => return,
+            Err(error) => {
+                self.gaps.add(error.to_string());
+                return;
+            }
+        };
+        if listing.more {
+            let shown = printable(directory);
+            self.gaps
+                .add(format!("{shown} holds more than {OTHERS_NAMES_MAX} names"));
+        }
+        for entry in listing.entries {
             if entry.kind == FileKind::Regular {
                 let path = [directory, b"/", &entry.name].concat();
                 self.look_at(&Program {
@@ -145,11 +211,21 @@ impl Looking<'_> {
         if is_stock || !(setuid || setgid || !program.capabilities.is_empty()) {
             return;
         }
-        if self.has_no_effect(program.path) || self.found.len() >= FOUND_MAX {
+        if self.has_no_effect(program.path) {
             return;
         }
-        let Ok(Some(way)) = self.ground.look(program.path) else {
+        if self.found.len() >= FOUND_MAX {
+            self.cut = true;
             return;
+        }
+        let way = match self.ground.look(program.path) {
+            Ok(Some(way)) => way,
+            // Gone since it was listed.
+            Ok(None) => return,
+            Err(why) => {
+                self.gaps.add(why);
+                return;
+            }
         };
         let (knows_how, sure) = match of_program(name) {
             Some(_) if runs_anything(name) => ("starts what it is told", Sure::Likely),
@@ -235,6 +311,18 @@ pub fn nosuid(mountinfo: &[u8]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_gap_goes_unsaid() {
+        let mut gaps = Gaps::default();
+        gaps.add("/a".into());
+        assert_eq!(gaps.told(), ["/a"]);
+        let mut gaps = Gaps::default();
+        (0..GAPS_MAX + 2).for_each(|n| gaps.add(format!("/{n}")));
+        let told = gaps.told();
+        assert_eq!((told.len(), told[0].as_str()), (GAPS_MAX + 1, "/0"));
+        assert!(told[GAPS_MAX].starts_with("2 more paths"), "{told:?}");
+    }
 
     #[test]
     fn mounts_without_setuid() {
