@@ -313,7 +313,8 @@ impl<'a> Index<'a> {
     }
 }
 
-fn account_name(bytes: &[u8]) -> Option<AccountName> {
+/// A name as an order can say it.
+pub fn account_name(bytes: &[u8]) -> Option<AccountName> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 

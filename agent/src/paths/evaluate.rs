@@ -49,35 +49,20 @@ pub fn evaluate(account: &Account, facts: &Facts<'_>, files: &mut dyn KeyFiles) 
                 }
             }
         }
-        if !sshd.running {
-            for path in &mut paths[from..] {
-                let reason = std::mem::take(&mut path.reason);
-                path.reason = in_short_with(reason, "; this sshd is not running");
-            }
+        for path in &mut paths[from..] {
+            path.reason = of_sshd(sshd, std::mem::take(&mut path.reason));
         }
     }
     paths.push(console::path(account, facts));
     paths
 }
 
-/// The users of other hosts, or of this one, that sshd lets in as an account by their host's word.
-pub fn trusted_hosts(
-    account: &Account,
-    facts: &Facts<'_>,
-    files: &mut dyn KeyFiles,
-) -> Vec<ssh_hostbased::Trusted> {
-    let mut all = Vec::new();
-    for sshd in facts.sshds {
-        if let Ok(view) = view(account, facts, sshd, files)
-            && view
-                .worlds
-                .iter()
-                .any(|world| world.settings.hostbased_authentication.value)
-        {
-            all.extend(ssh_hostbased::trusted(&view, files).0);
-        }
+/// A reason, with what is to be said of the sshd itself.
+pub(super) fn of_sshd(sshd: &Sshd, reason: String) -> String {
+    match sshd.running {
+        true => reason,
+        false => in_short_with(reason, "; this sshd is not running"),
     }
-    all
 }
 
 /// One sshd as an account meets it.
@@ -106,12 +91,14 @@ pub struct Situation {
     pub revoked: Revocations,
 }
 
-struct Unknown {
-    reason: String,
+/// Why nothing can be told of an sshd.
+pub(super) struct Unknown {
+    pub reason: String,
     source: Source,
 }
 
-fn view<'a>(
+/// One sshd as an account meets it.
+pub(super) fn view<'a>(
     account: &'a Account,
     facts: &'a Facts<'a>,
     sshd: &'a Sshd,

@@ -1,6 +1,6 @@
 //! Which authentication methods suffice (`AuthenticationMethods`, auth2.c).
 
-use super::verdict::Checks;
+use super::verdict::{Checks, limits};
 use crate::sshd::effective::Effective;
 use crate::sshd::printable::printable;
 
@@ -44,7 +44,7 @@ pub fn check(
         }
     }
     match (needs, impossible) {
-        (Some(told), _) => checks.note(format!("only together with others: {told}")),
+        (Some(told), _) => checks.note(format!("{}{told}", limits::WITH_OTHERS)),
         (None, Some(told)) => {
             checks.closed(format!("{told} also needs a method that cannot succeed"))
         }

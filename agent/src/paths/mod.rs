@@ -54,6 +54,8 @@ pub mod ssh_pam;
 pub mod ssh_presented;
 /// Owners and modes of key files, as StrictModes wants them.
 pub mod strict_modes;
+/// Who gets in by the word of another.
+pub mod trust;
 /// Units of systemd(1).
 pub mod units;
 /// A state with its reason, and how those of several worlds become one.

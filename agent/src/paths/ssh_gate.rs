@@ -4,6 +4,7 @@ use super::account_state::{self, Judge};
 use super::facts::{Facts, Shell};
 use super::ssh_pam;
 use super::verdict::Checks;
+use super::verdict::limits::NO_SHELL;
 use crate::host::account::Account;
 use crate::pam::Service;
 use crate::sshd::effective::{Effective, List, RootLogin};
@@ -91,14 +92,14 @@ fn check_shell(account: &Account, settings: &Effective, shell: &Shell, checks: &
     let looked_at = settings.chroot_directory.value.is_none();
     match shell {
         Shell::Runs => {}
-        Shell::Refuses => checks.note(format!("no shell ({name}), but forwarding and sftp")),
+        Shell::Refuses => checks.note(format!("{NO_SHELL}{name}), but forwarding and sftp")),
         Shell::Missing if looked_at => checks.closed(format!("the shell {name} does not exist")),
         Shell::NotExecutable if looked_at => {
             checks.closed(format!("the shell {name} is not executable"))
         }
         Shell::Missing | Shell::NotExecutable => {
             checks.note(format!(
-                "no shell ({name}), but ChrootDirectory lets forwarding and internal-sftp through"
+                "{NO_SHELL}{name}), but ChrootDirectory lets forwarding and internal-sftp through"
             ));
         }
         Shell::Unknown(why) => {

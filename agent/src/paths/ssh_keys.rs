@@ -13,7 +13,7 @@ use super::ssh_gate::{self, Means};
 use super::ssh_key_options;
 use super::ssh_presented;
 use super::strict_modes;
-use super::verdict::{Checks, Verdict, merge};
+use super::verdict::{Checks, Verdict, limits, merge};
 use crate::sshd::algorithms;
 use crate::sshd::authorized_keys::KeyFile;
 use crate::sshd::effective::RootLogin;
@@ -201,10 +201,11 @@ fn how(key: &KeyLine, view: &View<'_>) -> String {
         "the key is accepted".to_owned()
     };
     if options.command.is_some() {
-        how.push_str(", for one command");
+        how.push_str(limits::ONE_COMMAND);
     }
     if let Some(from) = &options.from {
-        how.push_str(&format!(", from {}", printable(from)));
+        how.push_str(limits::FROM);
+        how.push_str(&printable(from));
     }
     how
 }

@@ -50,6 +50,29 @@ impl Verdict {
     }
 }
 
+/// What is said of ways that are open and let in to less than everything, or not always: the words
+/// that [`is_limited`] knows them by.
+pub mod limits {
+    /// Behind a key with a command of its own.
+    pub const ONE_COMMAND: &str = ", for one command";
+    /// Behind a key that is only for some clients.
+    pub const FROM: &str = ", from ";
+    /// Before what a connection has to be like.
+    pub const CONNECTION: &str = "(when the connection is ";
+    /// Before the shell of an account that has none to speak of.
+    pub const NO_SHELL: &str = "no shell (";
+    /// Before the methods that have to succeed as well.
+    pub const WITH_OTHERS: &str = "only together with others: ";
+}
+
+/// Whether what is told of an open way says that it is not all that the account can do, or not for
+/// all who come. What was cut short may have said so.
+pub fn is_limited(reason: &str) -> bool {
+    use limits::{CONNECTION, FROM, NO_SHELL, ONE_COMMAND, WITH_OTHERS};
+    let words = [ONE_COMMAND, FROM, CONNECTION, NO_SHELL, WITH_OTHERS, "…"];
+    words.iter().any(|words| reason.contains(words))
+}
+
 /// Checks that must all be passed. A closed one decides; else an unknown one; notes of open ones are collected.
 #[derive(Debug, Clone, Default)]
 pub struct Checks {
@@ -151,7 +174,7 @@ pub fn merge(worlds: Vec<(&World, Verdict)>) -> Verdict {
         if let Some((world, verdict)) = hits.first() {
             let mut reason = verdict.reason.clone();
             if hits.len() < worlds.len() {
-                reason = format!("{reason} (when the connection is {})", describe(world));
+                reason = format!("{reason} {}{})", limits::CONNECTION, describe(world));
             }
             let reason = in_short(reason);
             return Verdict { state, reason };
@@ -195,6 +218,25 @@ mod tests {
             (&here, Verdict::closed("b")),
         ]);
         assert_eq!(merged, Verdict::closed("a; or b"));
+    }
+
+    #[test]
+    fn what_is_limited() {
+        let with_key = |how: &str| format!("the key is accepted{how}");
+        assert!(!is_limited(&with_key("")));
+        assert!(!is_limited(&with_key(
+            "; the password must be changed at login"
+        )));
+        for how in [
+            limits::ONE_COMMAND,
+            ", from 10.0.0.1",
+            " (when the connection is LocalPort 22)",
+            "; no shell (/bin/false), but forwarding and sftp",
+            "; only together with others: AuthenticationMethods publickey,password (default)",
+        ] {
+            assert!(is_limited(&with_key(how)), "{how}");
+        }
+        assert!(is_limited(&in_short("x".repeat(100_000))));
     }
 
     #[test]

@@ -110,7 +110,11 @@ impl Files {
     pub fn gaps(&self, account: &str) -> Vec<String> {
         let explained = self.ask(&["explain", account]);
         let gaps = explained["gaps"].as_array().into_iter().flatten();
-        gaps.map(|gap| gap.as_str().unwrap().to_owned()).collect()
+        gaps.map(|gap| {
+            let gap = gap.as_str().unwrap();
+            gap.replace("; this sshd is not running", "")
+        })
+        .collect()
     }
 
     /// The tree in words, an indented line for each step.

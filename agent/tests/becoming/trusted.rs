@@ -129,3 +129,50 @@ fn kerberos_principals() {
         "{told:?}"
     );
 }
+
+#[test]
+fn what_is_not_known_of_those_who_vouch() {
+    let files = Files::with(&[
+        SSHD,
+        KNOWN,
+        (
+            "etc/ssh/sshd_config",
+            "HostbasedAuthentication yes\nGSSAPIAuthentication yes\nUsePAM yes\n",
+        ),
+        ("etc/hosts.equiv", "127.0.0.1 @ops\n@farm deploy\n"),
+        ("etc/ssh/ssh_config", "EnableSSHKeysign = \"yes\"\n"),
+        ("etc/ssh/ssh_config.d/a.conf", ""),
+        ("etc/hostname", "web1\n"),
+        ("home/bob/.bashrc", ""),
+    ]);
+    let netgroups = [
+        "/etc/hosts.equiv: who is in netgroup farm is not known",
+        "/etc/hosts.equiv: who is in netgroup ops is not known",
+    ];
+    assert_eq!(files.gaps("deploy"), netgroups);
+    for path in [
+        "etc/hosts",
+        "etc/ssh/ssh_config.d/b.conf",
+        "home/bob/.k5login",
+    ] {
+        files.link(path, &format!("/{path}"));
+    }
+    let gaps = files.gaps("deploy");
+    // That the host signs is known already from another file.
+    for gap in ["\"/etc/hosts\" cannot be read", "/home/bob/.k5login: "] {
+        assert!(gaps.iter().any(|told| told.starts_with(gap)), "{gaps:?}");
+    }
+    files.write("etc/ssh/ssh_config", "");
+    let gaps = files.gaps("deploy");
+    let gap = "\"/etc/ssh/ssh_config.d/b.conf\" cannot be read";
+    assert!(gaps.iter().any(|told| told.starts_with(gap)), "{gaps:?}");
+    // What a comment says is no setting.
+    files.write(
+        "etc/ssh/sshd_config",
+        "#HostbasedAuthentication yes\nUsePAM yes\n",
+    );
+    assert_eq!(files.gaps("deploy"), [""; 0]);
+    files.write("etc/ssh/sshd_config", "PermitRootLogin perhaps\n");
+    let gaps = files.gaps("deploy");
+    assert!(gaps[0].starts_with("/etc/ssh/sshd_config:1"), "{gaps:?}");
+}

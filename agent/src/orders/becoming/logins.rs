@@ -1,5 +1,4 @@
-//! Logins from the host to itself: private keys that lie on it, key files that others can change, and
-//! those for whom it vouches.
+//! Logins from the host to itself: private keys that lie on it, and key files that others can change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
@@ -10,42 +9,40 @@ use std::time::Duration;
 use rescind_protocol::name::KeyFingerprint;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
 
+use super::gaps::Gaps;
 use super::ground::Ground;
 use crate::escalation::ground::{FILE, Wants, is_of_interest};
-use crate::escalation::logins::{HeldKey, Vouched};
+use crate::escalation::logins::HeldKey;
 use crate::escalation::runs::Run;
 use crate::escalation::steps::{Means, Sure};
 use crate::host::account::Account;
 use crate::host::accounts::Accounts;
-use crate::host::root::HostRoot;
 use crate::orders::key_files::UserFiles;
 use crate::orders::reading::Reading;
 use crate::paths;
-use crate::paths::evaluate::trusted_hosts;
 use crate::paths::facts::{Found, KeyFileFacts, KeyFiles, Ownership, ReadAs};
 use crate::paths::strict_modes::GroupIs;
+use crate::paths::verdict::is_limited;
 use crate::secrets::{self, Fingerprint, Kind, Limits, Marker, PublicMark};
 use crate::sshd::include::ReadProblem;
-use crate::sshd::k5login::local_name;
 use crate::sshd::printable::printable;
-use crate::sshd::rhosts::Who;
 
 /// How long keys are looked for.
 const SURVEY_TIME: Duration = Duration::from_secs(10);
 /// Accounts whose key files and trusted hosts are looked at.
-const ACCOUNTS_MAX: usize = 2_000;
-/// Gaps that are told.
-const GAPS_MAX: usize = 20;
+pub(super) const ACCOUNTS_MAX: usize = 2_000;
 
-/// The private keys that lie on the host and log in to it, and what could not be looked at.
+/// The private keys that lie on the host and log in to it.
 pub fn keys(
     reading: &mut Reading<'_>,
     ground: &Ground,
     accounts: &Accounts,
-) -> (Vec<HeldKey>, Vec<String>) {
+    gaps: &mut Vec<String>,
+) -> Vec<HeldKey> {
     if reading.sshds.is_empty() {
-        return (Vec::new(), Vec::new());
+        return Vec::new();
     }
+    let mut not_known = Gaps::default();
     let all: Vec<Account> = accounts.iter().collect();
     let limits = Limits {
         total: SURVEY_TIME,
@@ -58,11 +55,9 @@ pub fn keys(
     let may_hold_keys = |path: &[u8]| memchr::memmem::find(path, b"/.ssh").is_some();
     let whole = |path: &[u8]| all.iter().any(|account| account.home == path);
     let not_read = coverage.not_read.listed.iter();
-    let mut gaps: Vec<String> = not_read
-        .filter(|not| may_hold_keys(&not.path) || whole(&not.path))
-        .take(GAPS_MAX)
-        .map(|not| format!("{} {}", printable(&not.path), not.reason.why))
-        .collect();
+    for not in not_read.filter(|not| may_hold_keys(&not.path) || whole(&not.path)) {
+        not_known.add(format!("{} {}", printable(&not.path), not.reason.why));
+    }
     let held = findings.iter().filter_map(|found| match found.fingerprint {
         Fingerprint::Public(PublicMark::Ssh(key)) if found.kind == Kind::PrivateKey => {
             Some((key, found))
@@ -76,12 +71,13 @@ pub fn keys(
     let mut keys = Vec::new();
     let mut judged: BTreeMap<KeyFingerprint, Vec<AccessPath>> = BTreeMap::new();
     for (key, found) in held {
-        let Ok(Some(way)) = ground.look(&found.path) else {
+        // Where there is none, it is gone since it was read.
+        let Some(Some(way)) = not_known.known(ground.look(&found.path)) else {
             continue;
         };
         let accepted = judged
             .entry(key)
-            .or_insert_with(|| accepted(reading, key, &mut gaps));
+            .or_insert_with(|| accepted(reading, key, &mut not_known));
         for path in accepted.iter() {
             keys.push(HeldKey {
                 path: found.path.clone(),
@@ -90,21 +86,18 @@ pub fn keys(
                 to: path.account.clone(),
                 reason: path.reason.clone(),
                 source: path.source.clone(),
-                sure: sure(path),
+                sure: sure(path.state, &path.reason),
             });
         }
     }
-    (keys, gaps)
+    gaps.extend(not_known.told("private keys"));
+    keys
 }
 
 /// The ways in with a key, for whomever it is accepted.
-fn accepted(
-    reading: &mut Reading<'_>,
-    key: KeyFingerprint,
-    gaps: &mut Vec<String>,
-) -> Vec<AccessPath> {
+fn accepted(reading: &mut Reading<'_>, key: KeyFingerprint, gaps: &mut Gaps) -> Vec<AccessPath> {
     let with_key = reading.with_key(key, None);
-    gaps.extend(with_key.gaps.iter().take(GAPS_MAX).cloned());
+    with_key.gaps.iter().for_each(|gap| gaps.add(gap.as_str()));
     let holders = with_key.holders.iter();
     let paths = holders.flat_map(|holder| reading.ways_in(holder, None));
     paths
@@ -113,12 +106,10 @@ fn accepted(
         .collect()
 }
 
-/// Whether a login with a key that is accepted is one to everything the account can do.
-fn sure(path: &AccessPath) -> Sure {
-    let limited = [", for one command", ", from ", "(when the connection is"];
-    match path.state {
-        PathState::Open if limited.iter().any(|words| path.reason.contains(words)) => Sure::Unknown,
-        PathState::Open => Sure::Yes,
+/// Whether a login that sshd lets in is one to everything the account can do.
+pub(super) fn sure(state: PathState, reason: &str) -> Sure {
+    match state {
+        PathState::Open if !is_limited(reason) => Sure::Yes,
         _ => Sure::Unknown,
     }
 }
@@ -128,19 +119,24 @@ pub fn key_files(
     reading: &mut Reading<'_>,
     ground: &Ground,
     accounts: &Accounts,
+    gaps: &mut Vec<String>,
 ) -> (Vec<Run>, bool) {
+    let mut not_known = Gaps::default();
     let people: Vec<Account> = accounts.iter().take(ACCOUNTS_MAX + 1).collect();
     let cut = people.len() > ACCOUNTS_MAX;
     let mut wanted: Vec<(&Account, Vec<u8>)> = Vec::new();
     for account in people.iter().take(ACCOUNTS_MAX) {
-        for file in reading.key_files_in_force(account).0 {
+        let (files, unknown) = reading.key_files_in_force(account);
+        unknown.into_iter().for_each(|gap| not_known.add(gap));
+        for file in files {
             wanted.push((account, file.path.as_os_str().as_bytes().to_vec()));
         }
     }
     ground.look_at(wanted.iter().map(|(_, path)| path.clone()).collect());
     let mut runs = Vec::new();
     for (account, path) in wanted {
-        let Ok(Some(way)) = ground.look(&path) else {
+        // Where there is none, nobody can put a file there either: a directory is missing.
+        let Some(Some(way)) = not_known.known(ground.look(&path)) else {
             continue;
         };
         if !is_of_interest(&way, account.uid) {
@@ -177,6 +173,7 @@ pub fn key_files(
             path,
         });
     }
+    gaps.extend(not_known.told("key files"));
     (runs, cut)
 }
 
@@ -262,139 +259,4 @@ impl KeyFiles for WithTrial<'_, '_> {
     fn look(&mut self, path: &Path) -> Result<Found, ReadProblem> {
         self.files.look(path)
     }
-}
-
-/// Those who are let in as another because this host, or Kerberos, says who they are.
-pub fn vouched(reading: &mut Reading<'_>, accounts: &Accounts, root: &HostRoot) -> Vec<Vouched> {
-    let uses = |setting: &str| {
-        let configs = reading
-            .sshds
-            .iter()
-            .filter_map(|sshd| sshd.config.as_ref().ok());
-        configs.flat_map(|config| config.files()).any(|file| {
-            let text = root
-                .read(file, 1 << 20)
-                .map(|file| file.bytes)
-                .unwrap_or_default();
-            let lower = text.to_ascii_lowercase();
-            memchr::memmem::find(&lower, setting.as_bytes()).is_some()
-        })
-    };
-    let (hostbased, kerberos) = (
-        uses("hostbasedauthentication"),
-        uses("gssapiauthentication"),
-    );
-    let mut all = Vec::new();
-    let people: Vec<Account> = match hostbased || kerberos {
-        true => accounts.iter().take(ACCOUNTS_MAX).collect(),
-        false => Vec::new(),
-    };
-    let this_host = match hostbased && signs_for_users(root) {
-        true => names_of_this_host(root),
-        false => BTreeSet::new(),
-    };
-    for account in &people {
-        if !this_host.is_empty() {
-            let trusted = reading.with_facts(account, None, |facts, files| {
-                trusted_hosts(account, facts, files)
-            });
-            for one in trusted {
-                let (Who::Named(host), Some(Who::Named(user))) = (&one.entry.host, &one.entry.user)
-                else {
-                    continue;
-                };
-                let from = std::str::from_utf8(user)
-                    .ok()
-                    .and_then(|name| name.parse().ok());
-                let Some(from) = from.filter(|_| this_host.contains(&host.to_ascii_lowercase()))
-                else {
-                    continue;
-                };
-                if one.verdict.state == PathState::Closed {
-                    continue;
-                }
-                all.push(Vouched {
-                    from,
-                    to: account.name.clone(),
-                    means: Means::HostBased,
-                    reason: format!("this host is trusted: {}", one.verdict.reason),
-                    source: Some(one.source()),
-                    sure: match one.verdict.state {
-                        PathState::Open => Sure::Yes,
-                        _ => Sure::Unknown,
-                    },
-                });
-            }
-        }
-        if kerberos {
-            all.extend(principals(reading, account));
-        }
-    }
-    all
-}
-
-/// The accounts whose namesakes Kerberos lets in as another.
-fn principals(reading: &mut Reading<'_>, account: &Account) -> Vec<Vouched> {
-    let paths = reading.ways_in(account, None).into_iter();
-    let by_kerberos = paths
-        .filter(|path| path.mechanism == Mechanism::SshGssapi && path.state != PathState::Closed);
-    by_kerberos
-        .filter_map(|path| {
-            let principal = path.reason.split(' ').next()?;
-            let name = local_name(principal.as_bytes()).filter(|_| principal.contains('@'))?;
-            Some(Vouched {
-                from: std::str::from_utf8(name).ok()?.parse().ok()?,
-                to: account.name.clone(),
-                means: Means::Kerberos,
-                reason: path.reason.clone(),
-                source: path.source,
-                sure: Sure::Unknown,
-            })
-        })
-        .collect()
-}
-
-/// Whether the host signs for its users (ssh-keysign(8)): it has to be enabled for all hosts.
-fn signs_for_users(root: &HostRoot) -> bool {
-    let mut files = vec![PathBuf::from("/etc/ssh/ssh_config")];
-    let more = root.read_dir(Path::new("/etc/ssh/ssh_config.d"), 1024);
-    let more = more.unwrap_or_default().into_iter();
-    files.extend(more.map(|name| Path::new("/etc/ssh/ssh_config.d").join(name)));
-    files.iter().any(|path| {
-        let text = root.read(path, 1 << 20).map(|file| file.bytes);
-        let text = text.unwrap_or_default().to_ascii_lowercase();
-        text.split(|byte| *byte == b'\n').any(|line| {
-            let mut words = line
-                .split(|byte| byte.is_ascii_whitespace() || *byte == b'=')
-                .filter(|word| !word.is_empty());
-            words.next() == Some(b"enablesshkeysign") && words.next() == Some(b"yes")
-        })
-    })
-}
-
-/// Names and addresses by which the host reaches itself.
-fn names_of_this_host(root: &HostRoot) -> BTreeSet<Vec<u8>> {
-    let mut names: BTreeSet<Vec<u8>> = [&b"localhost"[..], b"127.0.0.1", b"::1"]
-        .iter()
-        .map(|name| name.to_vec())
-        .collect();
-    if let Some(name) = crate::config::host_name(root.path()) {
-        names.insert(name.as_str().to_ascii_lowercase().into_bytes());
-    }
-    let hosts = root.read(Path::new("/etc/hosts"), 1 << 20);
-    let hosts = hosts
-        .map(|file| file.bytes)
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    for line in hosts.split(|byte| *byte == b'\n') {
-        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-        let words: Vec<&[u8]> = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty())
-            .collect();
-        if words.iter().any(|word| names.contains(*word)) {
-            names.extend(words.iter().map(|word| word.to_vec()));
-        }
-    }
-    names
 }

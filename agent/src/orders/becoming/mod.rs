@@ -1,5 +1,7 @@
 //! What is read to tell who can become whom.
 
+/// What could not be looked at.
+mod gaps;
 /// What paths lead to.
 mod ground;
 /// What jobs of cron run.
@@ -12,6 +14,8 @@ mod runs;
 mod setids;
 /// What units run and read.
 mod unit_runs;
+/// Those for whom the host or Kerberos vouches.
+mod vouched;
 
 use std::rc::Rc;
 
@@ -33,11 +37,10 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanati
     let (units, mut gaps) = acting::units(&root, &accounts, reading.files(), now);
     let mut found = runs::collect(&root, &accounts, &jobs, &units, &ground, today);
     gaps.append(&mut found.gaps);
-    let (keys, not_read) = logins::keys(reading, &ground, &accounts);
-    gaps.extend(not_read);
-    let (key_files, more) = logins::key_files(reading, &ground, &accounts);
+    let keys = logins::keys(reading, &ground, &accounts, &mut gaps);
+    let (key_files, more) = logins::key_files(reading, &ground, &accounts, &mut gaps);
     found.runs.extend(key_files);
-    let vouched = logins::vouched(reading, &accounts, &root);
+    let (vouched, more_vouched) = vouched::collect(reading, &accounts, &root, &mut gaps);
     let mounts = match root.is_live() {
         // As the host sees them, not this process in its sandbox. Unread means that setuid counts
         // everywhere, so that more is told and nothing is left out.
@@ -63,7 +66,7 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanati
     let mut explained = follow(account, &ways);
     gaps.sort_unstable();
     gaps.dedup();
-    explained.cut |= found.cut || more || more_setids;
+    explained.cut |= found.cut || more || more_vouched || more_setids;
     explained.gaps = gaps;
     Ok(explained)
 }

@@ -4,6 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::gaps::Gaps;
 use super::ground::Ground;
 use crate::escalation::setid::{Makes, STOCK, SetId};
 use crate::escalation::steps::Sure;
@@ -36,8 +37,6 @@ const OTHERS_NAMES_MAX: u32 = 4_096;
 const HOMES_MAX: usize = 500;
 /// Programs that are told.
 const FOUND_MAX: usize = 1_000;
-/// Gaps that are told one by one.
-const GAPS_MAX: usize = 20;
 
 /// Looks for them, and says whether there are more; `nosuid` are the mount points where they have no
 /// effect.
@@ -114,34 +113,8 @@ pub fn collect(
     for directory in others {
         looking.others(&directory);
     }
-    gaps.extend(looking.gaps.told());
+    gaps.extend(looking.gaps.told("programs that act as their owner"));
     (looking.found, looking.cut)
-}
-
-/// What could not be looked at: so many of them, and how many more there are.
-#[derive(Default)]
-struct Gaps {
-    first: Vec<String>,
-    more: usize,
-}
-
-impl Gaps {
-    fn add(&mut self, why: String) {
-        match self.first.len() < GAPS_MAX {
-            true => self.first.push(why),
-            false => self.more += 1,
-        }
-    }
-
-    fn told(self) -> Vec<String> {
-        let Self { mut first, more } = self;
-        if more > 0 {
-            first.push(format!(
-                "{more} more paths could not be looked at for programs that act as their owner"
-            ));
-        }
-        first
-    }
 }
 
 struct Program<'p> {
@@ -218,14 +191,9 @@ impl Looking<'_> {
             self.cut = true;
             return;
         }
-        let way = match self.ground.look(program.path) {
-            Ok(Some(way)) => way,
-            // Gone since it was listed.
-            Ok(None) => return,
-            Err(why) => {
-                self.gaps.add(why);
-                return;
-            }
+        // Where there is none, it is gone since it was listed.
+        let Some(Some(way)) = self.gaps.known(self.ground.look(program.path)) else {
+            return;
         };
         let (knows_how, sure) = match of_program(name) {
             Some(_) if runs_anything(name) => ("starts what it is told", Sure::Likely),
@@ -311,18 +279,6 @@ pub fn nosuid(mountinfo: &[u8]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_gap_goes_unsaid() {
-        let mut gaps = Gaps::default();
-        gaps.add("/a".into());
-        assert_eq!(gaps.told(), ["/a"]);
-        let mut gaps = Gaps::default();
-        (0..GAPS_MAX + 2).for_each(|n| gaps.add(format!("/{n}")));
-        let told = gaps.told();
-        assert_eq!((told.len(), told[0].as_str()), (GAPS_MAX + 1, "/0"));
-        assert!(told[GAPS_MAX].starts_with("2 more paths"), "{told:?}");
-    }
 
     #[test]
     fn mounts_without_setuid() {
