@@ -76,12 +76,21 @@ pub struct Unit {
     pub files: Vec<PathBuf>,
     /// What they say together.
     pub settings: Settings,
-    /// What starts it, in words; `None` when only an administrator does.
-    pub started: Option<String>,
+    /// What starts it; `None` when only an administrator does.
+    pub started: Option<Started>,
     /// Whether every release of systemd makes this of the files.
     pub certain: bool,
     /// Whether something of it comes from a directory that is looked at for its own sake.
     pub is_own: bool,
+}
+
+/// What starts a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// In words.
+    pub how: String,
+    /// A timer does, so that it needs nobody.
+    pub by_timer: bool,
 }
 
 /// All units of a manager.
@@ -302,8 +311,8 @@ impl<'d> UnitSet<'d> {
     }
 
     /// What is started, how, and whether by something of the directories looked at.
-    fn started(&self, activated: &[(UnitName, String)]) -> HashMap<UnitName, (String, bool)> {
-        let mut started: HashMap<UnitName, (String, bool)> = HashMap::new();
+    fn started(&self, activated: &[(UnitName, String)]) -> HashMap<UnitName, (Started, bool)> {
+        let mut started: HashMap<UnitName, (Started, bool)> = HashMap::new();
         let mut waiting: VecDeque<UnitName> = VecDeque::new();
         let targets = self.by_name.keys().chain(self.links.keys());
         let targets: BTreeSet<UnitName> = targets
@@ -313,7 +322,11 @@ impl<'d> UnitSet<'d> {
         waiting.extend(targets);
         for (name, how) in activated {
             if let Some(name) = self.real_name(name) {
-                started.insert(name.clone(), (how.clone(), false));
+                let how = Started {
+                    how: how.clone(),
+                    by_timer: false,
+                };
+                started.insert(name.clone(), (how, false));
                 waiting.push_back(name);
             }
         }
@@ -322,8 +335,10 @@ impl<'d> UnitSet<'d> {
             if seen.len() >= UNITS_MAX || !seen.insert(name.clone()) {
                 continue;
             }
+            let by_timer = name.kind() == b"timer";
             for (next, how, own) in self.started_with(&name) {
                 if let Some(real) = self.real_name(&next) {
+                    let how = Started { how, by_timer };
                     started.entry(real.clone()).or_insert((how, own));
                     waiting.push_back(real);
                 }

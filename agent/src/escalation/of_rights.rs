@@ -109,7 +109,7 @@ fn step(
     };
     let (to, enters) = match &right.whom {
         Whom::Root | Whom::Anybody | Whom::Listed => (superuser?.name.clone(), None),
-        Whom::Account(name) => (by_name_or_uid(name, ways)?.name, None),
+        Whom::Account(name) => (account_of_rule(name, ways)?.name, None),
         Whom::Group(group) => (account.name.clone(), Some(group.clone())),
     };
     if enters.is_none() && to == account.name {
@@ -150,7 +150,7 @@ fn by_program(
         return None;
     }
     let to = match &right.whom {
-        Whom::Account(name) => by_name_or_uid(name, ways)?.name,
+        Whom::Account(name) => account_of_rule(name, ways)?.name,
         Whom::Root | Whom::Anybody | Whom::Listed => superuser?.name.clone(),
         Whom::Group(_) => return None,
     };
@@ -177,15 +177,10 @@ fn by_program(
 }
 
 /// The account that a rule means: by its name, else by its uid, with or without `#`.
-fn by_name_or_uid(name: &[u8], ways: &Ways<'_>) -> Option<Account> {
-    let text = std::str::from_utf8(name).ok()?;
-    let named = text
-        .parse()
-        .ok()
-        .and_then(|name| ways.accounts.by_name(&name));
-    named.or_else(|| {
-        let uid = text.strip_prefix('#').unwrap_or(text).parse().ok()?;
-        ways.accounts.by_uid(uid).into_iter().next()
+fn account_of_rule(name: &[u8], ways: &Ways<'_>) -> Option<Account> {
+    ways.accounts.by_name_or_uid(name).or_else(|| {
+        let uid = std::str::from_utf8(name.strip_prefix(b"#")?).ok()?;
+        ways.accounts.by_uid(uid.parse().ok()?).into_iter().next()
     })
 }
 

@@ -97,6 +97,20 @@ impl Accounts {
         self.scan_for(&entry)
     }
 
+    /// The same by a name as a file has it.
+    pub fn named(&self, name: &[u8]) -> Option<Account> {
+        self.by_name(&account_name(name)?)
+    }
+
+    /// The account that a file means that takes names and uids: by its name, else the first by its
+    /// uid.
+    pub fn by_name_or_uid(&self, user: &[u8]) -> Option<Account> {
+        self.named(user).or_else(|| {
+            let uid = std::str::from_utf8(user).ok()?.parse().ok()?;
+            self.by_uid(uid).into_iter().next()
+        })
+    }
+
     /// Every account of a uid: each is that user to the kernel, whatever its name.
     pub fn by_uid(&self, uid: u32) -> Vec<Account> {
         let entries = self.passwd.of_uid(uid);
@@ -423,6 +437,26 @@ mod tests {
                 "{account:?}"
             );
         }
+    }
+
+    #[test]
+    fn names_and_uids_as_files_have_them() {
+        let text = "a:x:1:7:::\n1:x:2:7:::\nb:x:3:7:::\nc:x:3:7:::\n";
+        let accounts = load(text, None, None);
+        let name = |found: Option<Account>| found.map(|account| account.name.to_string());
+        for (user, want) in [
+            (&b"a"[..], Some("a")),
+            (b"1", Some("1")),
+            (b"3", Some("b")),
+            (b"4", None),
+            (b"-3", None),
+            (b"\xff", None),
+            (b"", None),
+        ] {
+            assert_eq!(name(accounts.by_name_or_uid(user)).as_deref(), want);
+        }
+        assert_eq!(name(accounts.named(b"3")), None);
+        assert_eq!(name(accounts.named(b"c")).as_deref(), Some("c"));
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub fn add_system(account: &Account, facts: &UnitFacts, today: i64, paths: &mut 
             let not_read = Asks::Unknown(format!("PAM service {shown} was not read"));
             pam_gate::check(account, asks.unwrap_or(&not_read), today, &mut checks);
         }
-        let how = unit.started.as_deref().unwrap_or_default();
+        let how = unit.started.as_ref().map_or("", |started| &started.how);
         let verdict = checks.verdict(&format!("{name} runs as the account, {how}"));
         rows.add(verdict, file, line);
     }
@@ -181,7 +181,7 @@ pub fn add_own(
         if unit.started.is_none() {
             checks.closed(format!("{name} is not enabled"));
         }
-        let how = unit.started.as_deref().unwrap_or_default();
+        let how = unit.started.as_ref().map_or("", |started| &started.how);
         let open = format!("its systemd runs {name} {when}, {how}");
         rows.add(checks.verdict(&open), file, None);
     }

@@ -106,7 +106,8 @@ fn read(bytes: &[u8]) {
             let lines = lines.expect("a file that was read");
             assert!((1..=lines).contains(&user.line));
         }
-        unit.started.iter().for_each(|how| is_told_safely(how));
+        let started = unit.started.iter();
+        started.for_each(|started| is_told_safely(&started.how));
     }
 }
 

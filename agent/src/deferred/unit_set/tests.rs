@@ -57,7 +57,11 @@ fn show(directories: Vec<(&str, Vec<Entry>)>) -> Vec<String> {
         });
         let own = if unit.is_own { "own " } else { "" };
         let name = unit.name.as_bytes().escape_ascii().to_string();
-        format!("{own}{name} {user} {}", unit.started.unwrap_or_default())
+        let started = unit.started.map_or_else(String::new, |started| {
+            let by_timer = if started.by_timer { " (timer)" } else { "" };
+            format!("{}{by_timer}", started.how)
+        });
+        format!("{own}{name} {user} {started}")
     };
     units.into_iter().map(show).collect()
 }
@@ -110,7 +114,7 @@ fn files_drop_ins_and_what_starts_them() {
             "idle.service alice(/lib/idle.service:2) ",
             "own in.socket  enabled for sockets.target in /etc",
             "in@connection.service alice(/lib/in@.service:2) started by in.socket",
-            "job.service alice(/lib/job.service:2) started by job.timer",
+            "job.service alice(/lib/job.service:2) started by job.timer (timer)",
             "own linked.service alice(/etc/linked.service:2) ",
             "own over.service bob(/etc/over.service:3) ",
             "own pre-x.service alice(/etc/pre-.service.d/x.conf:2) ",

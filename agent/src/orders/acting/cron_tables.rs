@@ -101,8 +101,7 @@ impl Tables {
     pub fn of_all(&self, accounts: &Accounts, root: &HostRoot) -> Vec<(Account, Table)> {
         let mut all = Vec::new();
         for (owner, path) in self.own.iter().take(OWN_MAX) {
-            let name = owner.to_str().and_then(|name| name.parse().ok());
-            if let Some(account) = name.and_then(|name| accounts.by_name(&name)) {
+            if let Some(account) = accounts.named(owner.as_bytes()) {
                 let owner = Owner::Account(account.name.as_str().as_bytes().to_vec());
                 all.extend(table(root, path, owner).map(|table| (account, table)));
             }

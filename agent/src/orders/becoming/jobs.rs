@@ -82,10 +82,7 @@ impl Collecting<'_> {
                 CronLine::Environment { name, value } if name == b"PATH" => path = value.to_vec(),
                 CronLine::Job(job) => {
                     let to = match job.user {
-                        Some(user) => {
-                            let name = std::str::from_utf8(user).ok().and_then(|n| n.parse().ok());
-                            name.and_then(|name| self.accounts.by_name(&name))
-                        }
+                        Some(user) => self.accounts.named(user),
                         None => owner.cloned(),
                     };
                     let Some(to) = to else { continue };

@@ -19,12 +19,8 @@ impl Collecting<'_> {
     pub(super) fn units(&mut self, superuser: &Account, units: &[Unit]) {
         for unit in units {
             let name = printable(unit.name.as_bytes());
-            let by_itself = unit
-                .started
-                .as_ref()
-                .is_some_and(|how| how.contains(".timer"));
             let (sure, when) = match &unit.started {
-                Some(_) if by_itself => (Sure::Yes, ""),
+                Some(started) if started.by_timer => (Sure::Yes, ""),
                 Some(_) => (Sure::Likely, " when it starts the next time"),
                 None => (Sure::Likely, " when root starts it"),
             };
@@ -32,7 +28,7 @@ impl Collecting<'_> {
                 (Some(user), _) => unit
                     .name
                     .expand(&user.value)
-                    .and_then(|user| self.by_name_or_uid(&user)),
+                    .and_then(|user| self.accounts.by_name_or_uid(&user)),
                 (None, Some(_)) => None,
                 (None, None) => Some(superuser.clone()),
             };
@@ -76,15 +72,6 @@ impl Collecting<'_> {
                 self.add(superuser, path, FILE, &told);
             }
         }
-    }
-
-    fn by_name_or_uid(&self, user: &[u8]) -> Option<Account> {
-        let text = std::str::from_utf8(user).ok()?;
-        let named = text
-            .parse()
-            .ok()
-            .and_then(|name| self.accounts.by_name(&name));
-        named.or_else(|| self.accounts.by_uid(text.parse().ok()?).into_iter().next())
     }
 }
 
