@@ -219,12 +219,6 @@ mod tests {
         }
     }
 
-    const FRESH: Wants = Wants {
-        into: false,
-        fresh: true,
-        executable: false,
-    };
-
     /// alice is uid 1000, in 1000 and 50.
     fn told(way: &Looked, wants: Wants) -> String {
         let grip = grip(&alice(), way, wants);
@@ -236,16 +230,16 @@ mod tests {
         use FileKind::{Directory, Regular, Socket};
         let opt = ("opt", Directory, 0, 0, 0o755);
         let file = |uid, gid, mode| way(&[opt, ("x", Regular, uid, gid, mode)], false);
-        assert_eq!(told(&file(0, 0, 0o755), FRESH), "no");
-        assert_eq!(told(&file(1000, 0, 0o500), FRESH), "it owns /opt/x");
-        assert_eq!(told(&file(0, 50, 0o664), FRESH), "it can write to /opt/x");
-        assert_eq!(told(&file(0, 0, 0o646), FRESH), "it can write to /opt/x");
+        assert_eq!(told(&file(0, 0, 0o755), FILE), "no");
+        assert_eq!(told(&file(1000, 0, 0o500), FILE), "it owns /opt/x");
+        assert_eq!(told(&file(0, 50, 0o664), FILE), "it can write to /opt/x");
+        assert_eq!(told(&file(0, 0, 0o646), FILE), "it can write to /opt/x");
         // What cannot be reached cannot be written to.
         let shut = ("opt", Directory, 0, 0, 0o700);
         let hidden = way(&[shut, ("x", Regular, 0, 0, 0o666)], false);
-        assert_eq!(told(&hidden, FRESH), "no");
+        assert_eq!(told(&hidden, FILE), "no");
         let socket = way(&[opt, ("x", Socket, 0, 50, 0o660)], false);
-        assert_eq!(told(&socket, FRESH), "it can write to /opt/x");
+        assert_eq!(told(&socket, FILE), "it can write to /opt/x");
 
         let above = |uid, mode| {
             let opt = ("opt", Directory, uid, 0, mode);
@@ -253,14 +247,14 @@ mod tests {
         };
         let names = "it can change names in /opt, and with it what /opt/x is";
         assert_eq!(
-            told(&above(1000, 0o700), FRESH),
+            told(&above(1000, 0o700), FILE),
             "it owns /opt, and with it what /opt/x is"
         );
-        assert_eq!(told(&above(0, 0o777), FRESH), names);
-        assert_eq!(told(&above(0, 0o1777), FRESH), "no");
-        assert_eq!(told(&above(0, 0o766), FRESH), "no");
+        assert_eq!(told(&above(0, 0o777), FILE), names);
+        assert_eq!(told(&above(0, 0o1777), FILE), "no");
+        assert_eq!(told(&above(0, 0o766), FILE), "no");
         let unused = way(&[("opt", Directory, 0, 0, 0o1777)], true);
-        assert_eq!(told(&unused, FRESH), names);
+        assert_eq!(told(&unused, FILE), names);
     }
 
     #[test]
@@ -270,22 +264,19 @@ mod tests {
         let plain = way(&[opt, ("x", Regular, 0, 0, 0o644)], false);
         let stale = Wants {
             fresh: false,
-            ..FRESH
+            ..FILE
         };
         assert_eq!(told(&plain, stale), "no");
         let run = Wants {
             executable: true,
-            ..FRESH
+            ..FILE
         };
         let opt = ("opt", Directory, 0, 0, 0o755);
         let file = |uid, mode| way(&[opt, ("x", Regular, uid, 50, mode)], false);
         assert_eq!(told(&file(0, 0o664), run), "no");
         assert_eq!(told(&file(0, 0o774), run), "it can write to /opt/x");
         assert_eq!(told(&file(1000, 0o600), run), "it owns /opt/x");
-        let into = Wants {
-            into: true,
-            ..FRESH
-        };
+        let into = Wants { into: true, ..FILE };
         let parts = way(&[opt, ("x", Directory, 0, 50, 0o1775)], false);
         assert_eq!(told(&parts, into), "it can change names in /opt/x");
         assert_eq!(

@@ -3,7 +3,7 @@
 //! Not a complete list, which nobody has. What refuses files that do not belong to root (sudoers,
 //! doas.conf, logrotate) is not among them.
 
-use super::ground::Wants;
+use super::ground::{FILE, Wants};
 use super::steps::Sure;
 
 /// One of them.
@@ -19,11 +19,6 @@ pub struct Place {
     pub sure: Sure,
 }
 
-const FILE: Wants = Wants {
-    into: false,
-    fresh: true,
-    executable: false,
-};
 const INTO: Wants = Wants { into: true, ..FILE };
 const HERE: Wants = Wants {
     fresh: false,

@@ -192,6 +192,7 @@ pub(super) fn unlock(
     restored
 }
 
+/// Field 2 of passwd(5) and shadow(5), from 0.
 const PASSWORD: usize = 1;
 
 #[cfg(test)]

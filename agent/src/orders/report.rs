@@ -85,6 +85,7 @@ impl Engine {
     pub fn inventory(&mut self) -> Result<Value, EngineError> {
         self.host.inventory()
     }
+
     /// What an order from a file would change, without changing or recording anything.
     pub fn dry_run(&mut self, bytes: &[u8]) -> Result<Value, EngineError> {
         let trust = self.trust.as_ref().ok_or(EngineError::NotEnrolled)?;
