@@ -78,7 +78,7 @@ pub(super) fn cell(row: &Value) -> String {
 
 /// The minute of a use.
 fn when(last: &Value) -> String {
-    let at = last["at"].as_str().unwrap_or_default();
+    let at = last["at"].as_str().unwrap_or("unknown");
     at.get(..16).unwrap_or(at).replace('T', " ")
 }
 
@@ -107,6 +107,7 @@ mod tests {
             ),
             (json!({"last_used": null, "known_since": null}), "unknown"),
             (json!({}), "unknown"),
+            (json!({"last_used": {}}), "unknown"),
         ] {
             assert_eq!(cell(&row), want);
         }

@@ -41,7 +41,10 @@ pub(super) fn show(at: &Where, section: Section) -> Exit {
             println!("{}", String::from_utf8_lossy(&finished.json));
             continue;
         }
-        let json = parse(finished);
+        let json = match parse(finished) {
+            Ok(json) => json,
+            Err(exit) => return exit,
+        };
         let name = section.as_str();
         let mut table = Table::new(words::columns(name));
         for row in array(&json["rows"]) {
@@ -61,7 +64,10 @@ pub(super) fn coverage(at: &Where, only: Option<Section>) -> Exit {
     };
     let mut sections = Vec::new();
     for finished in &finished {
-        let json = parse(finished);
+        let json = match parse(finished) {
+            Ok(json) => json,
+            Err(exit) => return exit,
+        };
         sections.push(json!({
             "section": finished.section.as_str(),
             "digest": finished.digest,
@@ -206,6 +212,7 @@ fn last_survey(root: &Path) -> Result<Option<LastSurvey>, String> {
     loop {
         match store::last_survey(&store::this_program(), &dir) {
             Ok(last) => return Ok(last),
+            // It cannot be had again: what follows is as before the first survey, but for this.
             Err(store::IndexError::Bad(why)) => {
                 eprintln!("rescind-agent: what was kept of the last survey is lost: {why}");
                 return Ok(None);
@@ -228,9 +235,12 @@ fn take(at: &Where, only: Option<Section>) -> Result<Vec<Finished>, Exit> {
     }
 }
 
-fn parse(finished: &Finished) -> Value {
-    // Our own, so it is JSON.
-    serde_json::from_slice(&finished.json).unwrap_or_default()
+/// The rows of a section, and what was not read for it.
+fn parse(finished: &Finished) -> Result<Value, Exit> {
+    serde_json::from_slice(&finished.json).map_err(|error| {
+        let name = finished.section.as_str();
+        Exit::Unavailable.because(format!("section {name} is not JSON: {error}"))
+    })
 }
 
 fn array(value: &Value) -> &[Value] {

@@ -51,11 +51,13 @@ impl LinkUser {
     }
 
     fn find(passwd: &[u8]) -> Option<Self> {
+        // As getpwnam(3) takes it, the first line of that name decides. One that cannot be read is
+        // no user, and then the network half does not start.
         let line = passwd
             .split(|&byte| byte == b'\n')
             .find_map(|line| line.strip_prefix(LINK_USER.as_bytes())?.strip_prefix(b":"))?;
-        let mut fields = std::str::from_utf8(line).ok()?.split(':').skip(1);
-        let mut id = || fields.next()?.parse().ok();
+        let mut fields = line.split(|&byte| byte == b':').skip(1);
+        let mut id = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
         let user = Self {
             uid: id()?,
             gid: id()?,
@@ -84,5 +86,8 @@ mod tests {
             let user = LinkUser { uid: 990, gid: 980 };
             assert_eq!(LinkUser::find(passwd.as_bytes()), found.then_some(user));
         }
+        // A comment in another encoding hides nobody.
+        let latin = b"rescind-link:x:990:980:r\xe9seau:/:/x\n";
+        assert!(LinkUser::find(latin).is_some());
     }
 }

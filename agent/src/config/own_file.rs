@@ -1,5 +1,6 @@
 //! Files that only the administrator may have written, and their atomic replacement.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -214,8 +215,14 @@ fn write_beside(
     mode: u32,
     owner: Option<(u32, u32)>,
 ) -> Result<PathBuf, FileError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.new-{}", std::process::id()));
+    let Some(name) = path.file_name() else {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "it names no file");
+        return Err(FileError::io("write", path)(error));
+    };
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".new-{}", std::process::id()));
+    let temporary = path.with_file_name(hidden);
     let write = || -> io::Result<()> {
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -236,7 +243,7 @@ fn write_beside(
     match write() {
         Ok(()) => Ok(temporary),
         Err(error) => {
-            // Best effort: what is left behind is removed by the next attempt.
+            // Best effort: nobody reads what is left behind, and its mode is 0600.
             let _ = fs::remove_file(&temporary);
             Err(FileError::io("write", path)(error))
         }
@@ -253,6 +260,12 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
         dir
+    }
+
+    #[test]
+    fn what_names_no_file_is_not_written() {
+        let error = create(Path::new("/tmp/.."), b"", 0o644).unwrap_err();
+        assert!(error.to_string().contains("it names no file"), "{error}");
     }
 
     #[test]

@@ -146,6 +146,7 @@ impl Worker {
         loop {
             let piece = match queue.try_recv() {
                 Ok(piece) => Ok(piece),
+                // Whether it is empty or at its end, the look that waits tells.
                 Err(_) => {
                     self.when_nothing_waits();
                     queue.recv_timeout(self.idle_for())

@@ -151,7 +151,7 @@ pub fn hidden_entry(mut arguments: impl Iterator<Item = OsString>) -> Option<Exi
         .and_then(|()| child(&arguments));
     Some(match taken {
         Ok(()) => ExitCode::SUCCESS,
-        // The parent sees that there was no end; nobody else listens.
+        // The parent sees that there was no end, and tells so; standard error leads nowhere.
         Err(_) => ExitCode::FAILURE,
     })
 }
@@ -227,6 +227,7 @@ fn child(arguments: &[OsString]) -> io::Result<()> {
         let kept = keep(root, &digests, &sections);
         end.no_stamps = match kept {
             Ok(()) => keep_stamps(root, &mut host, noting, &digests).err(),
+            // Why not is told beside it.
             Err(_) => Some("the survey was not kept".into()),
         };
         end.not_kept = kept.err();

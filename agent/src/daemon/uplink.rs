@@ -312,7 +312,8 @@ fn next_to_write(queue: &Receiver<Out>, lane: &Receiver<Vec<u8>>) -> Option<Vec<
         let out = match queue.try_recv() {
             Err(TryRecvError::Empty) => match lane.try_recv() {
                 Ok(bytes) => return Some(bytes),
-                // A frame that is put into the lane after this look is followed by a wake-up.
+                // A frame that is put into the lane after this look is followed by a wake-up; that the
+                // lane is at its end means nothing while there is a queue.
                 Err(_) => queue.recv().ok()?,
             },
             Err(TryRecvError::Disconnected) => return None,

@@ -111,6 +111,7 @@ fn is_lsb_name(name: &[u8]) -> bool {
     ];
     let low = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let mut parts = name.split(|byte| *byte == b'-').rev();
+    // There is always a last part.
     let last = parts.next().unwrap_or_default();
     let mut others = parts.peekable();
     others.peek().is_some()

@@ -124,12 +124,11 @@ fn shell(text: &[u8], depth: usize, found: &mut Vec<Named>) {
 /// What one command runs, and what that runs.
 fn command(words: &[Word], directory: Option<&[u8]>, depth: usize, found: &mut Vec<Named>) {
     let is_setting = |word: &Word| {
-        let name = word
-            .text
-            .split(|byte| *byte == b'=')
-            .next()
-            .unwrap_or_default();
-        name.len() < word.text.len() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        let Some(end) = memchr::memchr(b'=', &word.text) else {
+            return false;
+        };
+        let mut name = word.text[..end].iter();
+        name.all(|b| b.is_ascii_alphanumeric() || *b == b'_')
     };
     let begin = words.iter().position(|word| !is_setting(word));
     let Some((first, rest)) = begin.and_then(|at| words[at..].split_first()) else {

@@ -386,7 +386,7 @@ impl<'d> UnitSet<'d> {
                 (Some(named), _) => add(named),
                 // The instance's name tells of the connection.
                 (None, true) => add(&[name.prefix(), b"@connection.service"].concat()),
-                (None, false) => add(&same(b"service").unwrap_or_default()),
+                (None, false) => same(b"service").iter().for_each(|name| add(name)),
             }
         }
         found

@@ -127,7 +127,7 @@ pub(super) fn tell(dir: &Path) -> Result<(), IndexError> {
             .and_then(|()| out.flush())
             .map_err(unavailable)
     };
-    if !path.exists() {
+    if !path.try_exists().map_err(unavailable)? {
         return none();
     }
     let index = Index::open(&path)?;
@@ -248,7 +248,7 @@ pub struct LastSurvey {
 
 /// Reads the last survey that was kept in the store in `dir`; `None` when there is none.
 pub fn last_survey(program: &Path, dir: &Path) -> Result<Option<LastSurvey>, IndexError> {
-    if !place(dir).exists() {
+    if !place(dir).try_exists().map_err(unavailable)? {
         return Ok(None);
     }
     let arguments = [OsStr::new("kept"), dir.as_os_str()];
