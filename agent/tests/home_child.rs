@@ -21,7 +21,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getegid, geteuid, mkfifo};
 use rescind_agent::home::{
     Content, FileKind, HomeChild, Ids, LinkTrouble, List, Look, NotOwners, READ_BYTES_MAX, Read,
-    Replace, Seen, Why,
+    Replace, Seen, Trace, Why,
 };
 use rescind_agent::sys::xattr;
 
@@ -784,4 +784,22 @@ fn what_was_asked_ahead_is_there_for_the_same_question_only() {
     };
     assert_eq!(&child.read(last, PATIENCE).unwrap().bytes[..], b"3");
     assert_eq!(seen(&mut child, &looks), b"0123");
+}
+
+#[test]
+fn an_acl_that_cannot_be_read_is_not_none() {
+    let home = Home::new();
+    let path = home.file("shared", b"");
+    // The group's bits leave room for an ACL, and only root may open it.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o060)).unwrap();
+    let path = path.as_os_str().as_bytes().to_vec();
+    let mut looked = None;
+    child().trace_many(&[Trace { path }], PATIENCE, 1, |_, result| {
+        looked = Some(result.map_err(|error| error.why));
+    });
+    match (geteuid().as_raw(), looked) {
+        (0, Some(Ok(way))) => assert!(way.parts.last().unwrap().acl.is_empty()),
+        (_, Some(Err(Why::Denied { uid: 0 }))) => {}
+        (_, other) => panic!("{other:?}"),
+    }
 }

@@ -5,6 +5,7 @@
 //! what is found is read.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -46,7 +47,7 @@ pub(super) fn trace(root: BorrowedFd<'_>, trace: &Trace) -> Result<Looked, Why> 
         if way.parts.len() >= PARTS_MAX {
             return Err(Why::PathTooLong);
         }
-        let acl = acl_of(way.fd(), &name, &stat);
+        let acl = acl_of(way.fd(), &name, &stat)?;
         let part = way.add(&name, Some(way.here()), &stat, acl);
         match stat.kind {
             FileKind::Symlink => {
@@ -131,22 +132,29 @@ impl Way<'_> {
 
 /// The ACL of a file or directory, where its mode leaves room for one that matters: the group's
 /// bits are then the most that it can give.
-fn acl_of(dir: BorrowedFd<'_>, name: &[u8], stat: &FileStat) -> Vec<u8> {
+fn acl_of(dir: BorrowedFd<'_>, name: &[u8], stat: &FileStat) -> Result<Vec<u8>, Why> {
     let group = stat.mode >> 3 & 0o7;
     if group & !(stat.mode & 0o7) == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let name = OsStr::from_bytes(name);
-    let acl = match stat.kind {
-        FileKind::Directory => {
-            fs::open_dir(dir, name).and_then(|fd| xattr::get(fd, c"system.posix_acl_access"))
-        }
-        FileKind::Regular => {
-            fs::open_read(dir, name).and_then(|fd| xattr::get(fd, c"system.posix_acl_access"))
-        }
-        _ => Ok(None),
+    let opened: OwnedFd = match stat.kind {
+        FileKind::Directory => fs::open_dir(dir, name).map_err(not_opened)?,
+        FileKind::Regular => fs::open_read(dir, name).map_err(not_opened)?.into(),
+        _ => return Ok(Vec::new()),
     };
-    acl.ok().flatten().unwrap_or_default()
+    let acl = xattr::get(opened, c"system.posix_acl_access");
+    let acl = acl.map_err(|error| failed(Step::Read, error))?;
+    Ok(acl.unwrap_or_default())
+}
+
+/// Why what was there a moment ago could not be opened.
+fn not_opened(error: io::Error) -> Why {
+    match errno(error) {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP => Why::Unsteady,
+        Errno::EACCES | Errno::EPERM => Why::Denied { uid: 0 },
+        errno => failed(Step::Open, errno),
+    }
 }
 
 /// The names of a path, last one first.
