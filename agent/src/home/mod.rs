@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+/// Children that did not answer.
+mod left_behind;
 /// What is asked of the child and what it answers, with their encoding.
 mod message;
 /// The parent's side: one warm child, deadlines.

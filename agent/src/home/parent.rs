@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::CHILD_ARGUMENT;
+use super::left_behind::{LEFT_BEHIND_MAX, LeftBehind};
 use super::message::{
     ANSWER_EXTRA_BYTES_MAX, Answer, Ask, Content, FileFacts, LOOKS_PER_MESSAGE_MAX, List, Listing,
     Look, Looked, Read, Replace, Reply, Seen, Sending, Trace, Why,
@@ -27,10 +28,6 @@ pub const READ_BYTES_MAX: u64 = 10 << 20;
 /// How long an answer may take, unless something else is said.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The most children that may hang at a time; then nothing is asked any more.
-const LEFT_BEHIND_MAX: usize = 64;
-/// The most children that may hang because of one uid; then nothing of that uid is asked any more.
-const OF_ONE_UID_MAX: usize = 4;
 /// How many uids may hang in one pass until the others are given only a part of the patience: a
 /// server that is gone takes the homes of many with it.
 const PATIENT_WITH: usize = 4;
@@ -59,17 +56,9 @@ pub struct HomeChild {
     running: Option<Running>,
     /// What was asked for ahead of time; its answers are under way.
     ahead: Vec<Look>,
-    left_behind: Vec<LeftBehind>,
+    left_behind: LeftBehind,
     /// What was looked at, for those who want to know.
     seen: Option<Tree>,
-}
-
-/// A child that did not answer.
-#[derive(Debug)]
-struct LeftBehind {
-    child: Child,
-    /// As whom it looks at what, where that is known.
-    at: Option<(u32, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -97,7 +86,7 @@ impl HomeChild {
             root,
             running: None,
             ahead: Vec::new(),
-            left_behind: Vec::new(),
+            left_behind: LeftBehind::default(),
             seen: None,
         }
     }
@@ -145,7 +134,7 @@ impl HomeChild {
     }
 
     fn look(&mut self, look: &Look, patience: Duration) -> Result<Seen, HomeError> {
-        if self.is_in_vain(look) {
+        if self.left_behind.is_in_vain(look) {
             let hung = Err(error(look.path(), Why::Hung));
             self.note(look.path(), &hung);
             return hung;
@@ -156,40 +145,11 @@ impl HomeChild {
             Err(why) => Err(why),
         };
         if answer == Err(Why::Hung) {
-            self.note_hung(look);
+            self.left_behind.note_hung(look);
         }
         let answer = answer.map_err(|why| error(look.path(), why));
         self.note(look.path(), &answer);
         answer
-    }
-
-    /// Whether a child hangs there still: another one would only hang with it. What a user makes
-    /// hang costs one wait and one process, however often it is looked for.
-    fn is_in_vain(&mut self, look: &Look) -> bool {
-        // It may have been ended a moment ago, and be about to go.
-        if self.is_left_at(look) {
-            self.reap_soon();
-        }
-        self.is_left_at(look)
-    }
-
-    fn is_left_at(&mut self, look: &Look) -> bool {
-        if self.left_behind.is_empty() {
-            return false;
-        }
-        self.reap();
-        let (uid, path) = (look.owner().uid, look.path());
-        let of_uid = self.left_behind.iter().filter_map(|left| left.at.as_ref());
-        let mut of_uid = of_uid.filter(|(of, _)| *of == uid).peekable();
-        let all = of_uid.clone().count();
-        all >= OF_ONE_UID_MAX || of_uid.any(|(_, at)| at == path)
-    }
-
-    /// Remembers what the child hangs at that was left behind last.
-    fn note_hung(&mut self, look: &Look) {
-        if let Some(left) = self.left_behind.last_mut().filter(|left| left.at.is_none()) {
-            left.at = Some((look.owner().uid, look.path().to_vec()));
-        }
     }
 
     /// Looks at many files and directories, at each with its own deadline, and hands over each
@@ -209,7 +169,7 @@ impl HomeChild {
         let mut next = 0;
         while next < looks.len() {
             let uid = looks[next].owner().uid;
-            if hung.contains(&uid) || self.is_in_vain(&looks[next]) {
+            if hung.contains(&uid) || self.left_behind.is_in_vain(&looks[next]) {
                 hung.insert(uid);
                 let result = Err(error(looks[next].path(), Why::Hung));
                 self.note(looks[next].path(), &result);
@@ -220,7 +180,9 @@ impl HomeChild {
             let run = looks[next..]
                 .iter()
                 .take(LOOKS_PER_MESSAGE_MAX)
-                .take_while(|look| !hung.contains(&look.owner().uid) && !self.is_left_at(look))
+                .take_while(|look| {
+                    !hung.contains(&look.owner().uid) && !self.left_behind.hangs_at(look)
+                })
                 .count()
                 .max(1);
             let patience = match hung.len() < PATIENT_WITH {
@@ -244,7 +206,7 @@ impl HomeChild {
                 }
                 if result == Err(Why::Hung) {
                     hung.insert(look.owner().uid);
-                    self.note_hung(look);
+                    self.left_behind.note_hung(look);
                 }
                 let result = result.map_err(|why| error(look.path(), why));
                 self.note(look.path(), &result);
@@ -368,19 +330,19 @@ impl HomeChild {
 
     /// Lets the child go if nothing was asked of it for `idle`.
     pub fn retire_if_idle(&mut self, idle: Duration) {
-        self.reap();
+        self.left_behind.reap();
         if let Some(running) = &self.running
             && running.last_used.elapsed() >= idle
         {
             self.leave_behind();
             // Nobody may look for it again for an hour.
-            self.reap_soon();
+            self.left_behind.reap_soon();
         }
     }
 
     /// How many children hang and could not be ended yet.
     pub fn hanging(&mut self) -> usize {
-        self.reap();
+        self.left_behind.reap();
         self.left_behind.len()
     }
 
@@ -431,7 +393,7 @@ impl HomeChild {
     }
 
     fn start_if_needed(&mut self) -> Result<&mut Running, Why> {
-        self.reap();
+        self.left_behind.reap();
         if let Some(running) = &self.running
             && process::is_hung_up(&running.socket)
         {
@@ -474,43 +436,20 @@ impl HomeChild {
         })
     }
 
-    /// Lets the child go.
-    pub(super) fn let_go(&mut self) {
-        self.leave_behind();
-    }
-
     /// Ends the child without waiting for its end: where it hangs, even SIGKILL may take for ever.
-    fn leave_behind(&mut self) {
+    pub(super) fn leave_behind(&mut self) {
         self.ahead.clear();
-        if let Some(mut running) = self.running.take() {
-            // Fails only for a child that has ended already.
-            let _ = running.child.kill();
-            let child = running.child;
-            self.left_behind.push(LeftBehind { child, at: None });
+        if let Some(running) = self.running.take() {
+            self.left_behind.end(running.child);
         }
-        self.reap();
-    }
-
-    fn reap(&mut self) {
-        self.left_behind
-            .retain_mut(|left| matches!(left.child.try_wait(), Ok(None)));
-    }
-
-    /// Waits a moment for children that were ended: an idle one needs no longer, one that hangs is
-    /// left for later, or to init.
-    fn reap_soon(&mut self) {
-        let until = Instant::now() + Duration::from_millis(50);
-        while !self.left_behind.is_empty() && Instant::now() < until {
-            std::thread::sleep(Duration::from_micros(200));
-            self.reap();
-        }
+        self.left_behind.reap();
     }
 }
 
 impl Drop for HomeChild {
     fn drop(&mut self) {
         self.leave_behind();
-        self.reap_soon();
+        self.left_behind.reap_soon();
     }
 }
 

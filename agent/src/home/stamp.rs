@@ -43,7 +43,7 @@ impl HomeChild {
                 for one in seen {
                     if at >= known && each(next + at - known, one).is_break() {
                         // The answers that are under way belong to nobody.
-                        self.let_go();
+                        self.leave_behind();
                         return Ok(());
                     }
                     at += 1;
