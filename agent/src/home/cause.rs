@@ -1,6 +1,6 @@
 //! Why a user's file was not read, in one word.
 
-use super::message::Why;
+use super::why::Why;
 use crate::host::not_read::Cause;
 
 impl From<&Why> for Cause {

@@ -9,9 +9,10 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::message::{
     Answer, LOOKS_PER_MESSAGE_MAX, Look, REQUEST_BYTES_MAX, Reply, Request, STAMPS_PER_ANSWER,
-    STAMPS_PER_MESSAGE_MAX, Seen, Sending, Why,
+    STAMPS_PER_MESSAGE_MAX, Seen, Sending,
 };
 use super::walk::{Trust, Walk};
+use super::why::Why;
 use super::{list, read, replace, trace};
 use crate::stamps;
 use crate::sys::ids::{self, Ids};

@@ -2,9 +2,10 @@
 
 use std::os::unix::ffi::OsStringExt;
 
-use super::message::{Entry, FileFacts, List, Listing, Step, Why};
+use super::message::{Entry, FileFacts, List, Listing};
 use super::read::failed;
 use super::walk::Walk;
+use super::why::{Step, Why};
 use crate::sys::fs;
 use crate::sys::{Errno, errno};
 

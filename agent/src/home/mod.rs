@@ -7,10 +7,16 @@
 
 /// Children that did not answer.
 mod left_behind;
+/// What a path leads to, as it is asked and answered.
+mod looked;
 /// What is asked of the child and what it answers, with their encoding.
 mod message;
 /// The parent's side: one warm child, deadlines.
 mod parent;
+/// Messages to a running child and from it.
+mod running;
+/// Why something was not done.
+mod why;
 
 /// Why a file was not read, in one word.
 mod cause;
@@ -32,13 +38,12 @@ mod walk;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use message::Why;
+pub use looked::{Looked, Part, Trace};
 pub use message::{Answer, Ask, Reply, Request, Sending};
 pub use message::{Content, DirFacts, Entry, FileBytes, FileFacts, FileKind, Ids, Listing};
-pub use message::{
-    LinkTrouble, List, Look, Looked, NotOwners, Part, Read, Replace, Seen, Step, Trace,
-};
+pub use message::{List, Look, Read, Replace, Seen};
 pub use parent::{HomeChild, HomeError, PATIENCE, READ_BYTES_MAX};
+pub use why::{LinkTrouble, NotOwners, Step, Why};
 
 /// The hidden argument that makes this program the child of a [`HomeChild`].
 pub const CHILD_ARGUMENT: &str = "__home";

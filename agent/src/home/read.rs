@@ -5,8 +5,9 @@ use std::io;
 
 use zeroize::Zeroizing;
 
-use super::message::{Content, FileBytes, FileFacts, Read, Step, Why};
+use super::message::{Content, FileBytes, FileFacts, Read};
 use super::walk::{Place, Walk};
+use super::why::{Step, Why};
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno};
 

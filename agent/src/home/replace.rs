@@ -7,9 +7,10 @@ use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use super::message::{FileFacts, NotOwners, Replace, Step, Why};
+use super::message::{FileFacts, Replace};
 use super::read::{self, failed};
 use super::walk::{Place, Walk};
+use super::why::{NotOwners, Step, Why};
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno, xattr};
 

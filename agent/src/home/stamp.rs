@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::message::{Answer, Ask, STAMPS_PER_ANSWER, STAMPS_PER_MESSAGE_MAX, Why};
+use super::message::{Answer, Ask, STAMPS_PER_ANSWER, STAMPS_PER_MESSAGE_MAX};
 use super::parent::HomeChild;
+use super::why::Why;
 use crate::stamps::{Ask as Name, Seen, Settled};
 
 /// Directories on the way to a name; deeper ones are not asked for.

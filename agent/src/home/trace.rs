@@ -9,8 +9,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use super::message::{LinkTrouble, Looked, PARTS_MAX, Part, Step, Trace, Why};
+use super::looked::{Looked, PARTS_MAX, Part, Trace};
 use super::read::failed;
+use super::why::{LinkTrouble, Step, Why};
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno, xattr};
 

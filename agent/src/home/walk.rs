@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
-use super::message::{DirFacts, LinkTrouble, Step, Why};
+use super::message::DirFacts;
+use super::why::{LinkTrouble, Step, Why};
 use crate::sys::fs::{self, FileKind, FileStat};
 use crate::sys::{Errno, errno};
 
