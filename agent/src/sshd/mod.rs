@@ -7,6 +7,8 @@
 
 /// Signature algorithms: which exist, which are accepted, by which a key can sign.
 pub mod algorithms;
+/// What a configuration says for anybody, and what sshd checks when it starts.
+mod at_start;
 /// An authorized_keys file, kept byte for byte.
 pub mod authorized_keys;
 /// A certificate that somebody holds.
