@@ -31,6 +31,9 @@ pub mod pam;
 pub mod paths;
 /// Processes and login sessions: seen, frozen, ended.
 pub mod processes;
+/// For tests: numbers that are the same for the same seed.
+#[cfg(test)]
+mod random;
 /// What rules of the host let an account do as another: sudo, doas, polkit, groups, su; pure.
 pub mod rights;
 /// What is held on the host rather than accepted: private keys, tokens, passwords in files.

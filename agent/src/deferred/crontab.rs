@@ -192,6 +192,7 @@ fn environment(line: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn show(bytes: &[u8], format: Format) -> Vec<String> {
         let table = Crontab::parse(bytes.to_vec(), format);
@@ -265,16 +266,9 @@ mod tests {
     #[test]
     fn random_tables_come_out_as_they_went_in() {
         const LETTERS: &[u8] = b"* * * * 159/-,@=\"'%\\#\n\n\t\r\0\xffaz";
-        let mut seed = 0x9E37_79B9_7F4A_7C15u64;
-        let mut below = |limit: usize| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            (seed % limit as u64) as usize
-        };
+        let mut random = Random::new(0x9E37_79B9_7F4A_7C15);
         for _ in 0..20_000 {
-            let len = below(120);
-            let bytes: Vec<u8> = (0..len).map(|_| LETTERS[below(LETTERS.len())]).collect();
+            let bytes = random.file(LETTERS, 120);
             for format in [Format::User, Format::System] {
                 let table = Crontab::parse(bytes.clone(), format);
                 assert_eq!(table.to_bytes(), bytes);

@@ -145,6 +145,7 @@ pub fn words(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn show(bytes: &[u8]) -> Vec<String> {
         let unit = UnitText::parse(bytes.to_vec());
@@ -189,17 +190,9 @@ mod tests {
     #[test]
     fn random_files_come_out_as_they_went_in() {
         const LETTERS: &[u8] = b"[]=\\#;\n\n\n \t\r\0\xffUser\"'";
-        let mut seed = 0x2545_F491_4F6C_DD1Du64;
-        let mut below = |limit: usize| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            (seed % limit as u64) as usize
-        };
+        let mut random = Random::new(0x2545_F491_4F6C_DD1D);
         for _ in 0..20_000 {
-            let bytes: Vec<u8> = (0..below(80))
-                .map(|_| LETTERS[below(LETTERS.len())])
-                .collect();
+            let bytes = random.file(LETTERS, 80);
             let unit = UnitText::parse(bytes.clone());
             assert_eq!(unit.to_bytes(), bytes);
             for assignment in unit.assignments() {

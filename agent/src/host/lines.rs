@@ -310,6 +310,7 @@ pub fn strtoul(field: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn ugly_files_come_out_as_they_went_in() {
@@ -421,7 +422,7 @@ mod tests {
     #[test]
     fn twenty_thousand_random_files_survive_and_an_edit_changes_its_own_bytes_only() {
         const LETTERS: &[u8] = b"\n\n::::,+-#! \t\r\0\xffalicex$0123";
-        let mut random = Xorshift(0x9E37_79B9_7F4A_7C15);
+        let mut random = Random::new(0x9E37_79B9_7F4A_7C15);
         for _ in 0..20_000 {
             let file: Vec<u8> = (0..random.below(300))
                 .map(|_| LETTERS[random.below(LETTERS.len())])
@@ -443,17 +444,6 @@ mod tests {
             lines.splice(index, start..end, new);
             assert_eq!(lines.bytes(), want);
             assert_eq!(lines.starts, Lines::parse(want).starts);
-        }
-    }
-
-    struct Xorshift(u64);
-
-    impl Xorshift {
-        fn below(&mut self, limit: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 % limit as u64) as usize
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::note::{File, Mark, Note};
 use super::{Kind, recognise};
+use crate::random::Random;
 
 /// What is said of a file below a home: a line for each credential, `-` for what was passed over,
 /// `?` for what is unclear, `>` for another file it names.
@@ -28,13 +29,8 @@ const DAMAGES: u64 = 100;
 
 /// A copy with some bytes changed, cut, doubled, or put elsewhere; the same for the same turn.
 fn damaged(bytes: &[u8], turn: u64) -> Vec<u8> {
-    let mut state = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut below = |limit: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % (limit as u64).max(1)).unwrap_or(0)
-    };
+    let mut random = Random::new(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut below = |limit: usize| random.below(limit);
     const ODD: &[u8] = b"\0\n\r\t \"'\\:=#;[]{}<>/@$%-\xff\x80\x300";
     let mut copy = bytes.to_vec();
     for _ in 0..=below(4) {

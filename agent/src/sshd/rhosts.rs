@@ -108,6 +108,7 @@ fn who(word: &[u8]) -> Option<(bool, Who)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn show(bytes: &[u8]) -> Vec<String> {
         let file = Rhosts::parse(bytes.to_vec());
@@ -156,17 +157,9 @@ mod tests {
     #[test]
     fn random_files_come_out_as_they_went_in() {
         const LETTERS: &[u8] = b"+-@#ab \t\n\n\r\0\xff\x0b";
-        let mut seed = 0x2545_F491_4F6C_DD1Du64;
-        let mut below = |limit: usize| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            (seed % limit as u64) as usize
-        };
+        let mut random = Random::new(0x2545_F491_4F6C_DD1D);
         for _ in 0..20_000 {
-            let bytes: Vec<u8> = (0..below(60))
-                .map(|_| LETTERS[below(LETTERS.len())])
-                .collect();
+            let bytes = random.file(LETTERS, 60);
             let file = Rhosts::parse(bytes.clone());
             assert_eq!(file.to_bytes(), bytes);
             let _ = file.entries();

@@ -1,6 +1,7 @@
 use super::super::testing::Files;
 use super::super::tree::{Command, What};
 use super::*;
+use crate::random::Random;
 
 /// One line per user specification, with what is in it in plain words.
 fn outline(policy: &Sudoers) -> Vec<String> {
@@ -233,17 +234,6 @@ fn spans_cut_out_the_statement() {
     );
 }
 
-/// Numbers without a pattern (xorshift).
-fn numbers() -> impl FnMut(usize) -> usize {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    move |end| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % end as u64).unwrap_or(0)
-    }
-}
-
 #[test]
 fn whatever_the_bytes_reading_ends_and_places_are_in_the_file() {
     const PIECES: [&[u8]; 36] = [
@@ -284,7 +274,8 @@ fn whatever_the_bytes_reading_ends_and_places_are_in_the_file() {
         b"CWD=",
         b"TIMEOUT=1",
     ];
-    let mut number = numbers();
+    let mut random = Random::new(0x2545_f491_4f6c_dd1d);
+    let mut number = |end: usize| random.below(end);
     for _ in 0..3_000 {
         let text: Vec<u8> = (0..number(40))
             .flat_map(|_| PIECES[number(PIECES.len())].to_vec())

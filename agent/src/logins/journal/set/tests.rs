@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::logins::journal::testing::{Journal, Kind};
+use crate::random::Random;
 
 const DAY_US: u64 = 86_400_000_000;
 const BEGIN_US: u64 = 1_700_000_000_000_000;
@@ -187,25 +188,19 @@ fn damage_does_no_harm() {
     }
     let whole = journal.bytes();
     let root = Root::new("damage");
-    let mut seed = 88_172_645_463_325_252_u64;
-    let mut random = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
+    let mut random = Random::new(88_172_645_463_325_252);
     for round in 0..400 {
         let mut bytes = whole.clone();
-        for _ in 0..1 + random() % 8 {
-            let at = (random() % bytes.len() as u64) as usize;
-            bytes[at] = match random() % 3 {
+        for _ in 0..=random.below(8) {
+            let at = random.below(bytes.len());
+            bytes[at] = match random.below(3) {
                 0 => 0xff,
                 1 => 0,
-                _ => random() as u8,
+                _ => random.number() as u8,
             };
         }
         if round % 5 == 0 {
-            bytes.truncate((random() % bytes.len() as u64) as usize);
+            bytes.truncate(random.below(bytes.len()));
         }
         root.write(&format!("{OWN}/system.journal"), &bytes);
         let begun = Instant::now();
