@@ -19,6 +19,7 @@ use crate::rights::groups::GroupFacts;
 use crate::rights::polkit::PolkitFacts;
 use crate::rights::su::SuFacts;
 use crate::rights::sudo::SudoFacts;
+use crate::rights::sudo_targets::Targets;
 
 /// Accounts, each with the groups it entered, that one explanation visits.
 const VISITED_MAX: usize = 512;
@@ -29,6 +30,8 @@ pub struct Ways<'a> {
     pub accounts: &'a Accounts,
     /// sudo, or why it could not be read.
     pub sudo: Result<&'a SudoFacts, &'a str>,
+    /// Whom its rules were found to mean.
+    pub sudo_targets: &'a Targets,
     /// doas.
     pub doas: &'a DoasFacts,
     /// polkit.

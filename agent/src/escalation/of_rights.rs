@@ -79,7 +79,7 @@ fn add_sudo(account: &Account, ways: &Ways<'_>, root: &[Account], steps: &mut Ve
         }
     }
     // Groups that it may enter, and programs that are what it makes them.
-    for right in sudo.rights(account, ways.accounts) {
+    for right in sudo.rights(account, ways.accounts, ways.sudo_targets) {
         if matches!(right.whom, Whom::Group(_)) || right.reach == Reach::Something {
             steps.extend(step(account, &right, gate, ways, root.first()));
         }

@@ -1,7 +1,7 @@
 //! All accounts of a host, from its files together.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use rescind_protocol::name::AccountName;
 use super::account::{Account, Aging, GroupRef, HashShape, Oddities, PasswordState, UnaskedShadow};
 use super::group::{Group, GroupEntry};
 use super::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
+use super::numbers::Numbers;
 use super::passwd::{Passwd, PasswdEntry};
 use super::root::{HostRoot, ReadError};
 use super::shadow::{Shadow, ShadowEntry};
@@ -24,8 +25,16 @@ pub struct Accounts {
     passwd: Passwd,
     shadow: Result<Shadow, ReadError>,
     group: Result<Group, ReadError>,
-    /// The uids that stand in more than one line, found when they are asked for.
-    shared_uids: OnceCell<HashSet<u32>>,
+    found: Found,
+}
+
+/// What is asked for again and again, found when it is asked for first.
+#[derive(Debug, Default)]
+struct Found {
+    uids: OnceCell<Numbers>,
+    primary_groups: OnceCell<Numbers>,
+    gids: OnceCell<Numbers>,
+    superusers: OnceCell<Vec<Account>>,
 }
 
 /// What could not be known about the accounts.
@@ -86,7 +95,7 @@ impl Accounts {
             passwd: Passwd::parse(read(AccountFile::Passwd)?),
             shadow: read(AccountFile::Shadow).map(Shadow::parse),
             group: read(AccountFile::Group).map(Group::parse),
-            shared_uids: OnceCell::new(),
+            found: Found::default(),
         })
     }
 
@@ -113,18 +122,46 @@ impl Accounts {
 
     /// Every account of a uid: each is that user to the kernel, whatever its name.
     pub fn by_uid(&self, uid: u32) -> Vec<Account> {
-        let entries = self.passwd.of_uid(uid);
+        let entries = self.of_uid(uid);
         entries.filter_map(|entry| self.scan_for(&entry)).collect()
+    }
+
+    /// The accounts of uid 0, as [`Accounts::by_uid`] finds them.
+    pub fn superusers(&self) -> &[Account] {
+        self.found.superusers.get_or_init(|| self.by_uid(0))
+    }
+
+    /// The lines of passwd(5) with a uid, in their order.
+    pub fn of_uid(&self, uid: u32) -> impl Iterator<Item = PasswdEntry<'_>> {
+        let lines = self.uids().lines(uid);
+        lines.filter_map(|line| self.passwd.entry_at(line))
+    }
+
+    /// The lines of passwd(5) with a primary group, in their order.
+    pub fn of_primary_group(&self, gid: u32) -> impl Iterator<Item = PasswdEntry<'_>> {
+        let entries = || self.passwd.entries().map(|entry| (entry.gid, entry.line));
+        let numbers = &self.found.primary_groups;
+        let lines = numbers.get_or_init(|| Numbers::new(entries())).lines(gid);
+        lines.filter_map(|line| self.passwd.entry_at(line))
+    }
+
+    /// A group by its gid, as getgrgid(3) takes it.
+    pub fn group_of_gid(&self, gid: u32) -> Result<Option<GroupEntry<'_>>, &ReadError> {
+        let group = self.group.as_ref()?;
+        let entries = || group.entries().map(|entry| (entry.gid, entry.line));
+        let numbers = self.found.gids.get_or_init(|| Numbers::new(entries()));
+        let line = numbers.lines(gid).next();
+        Ok(line.and_then(|line| group.entry_at(line)))
     }
 
     /// Whether more than one line of passwd(5) has the uid.
     pub fn is_shared(&self, uid: u32) -> bool {
-        let shared = self.shared_uids.get_or_init(|| {
-            let mut seen = HashSet::new();
-            let uids = self.passwd.entries().map(|entry| entry.uid);
-            uids.filter(|uid| !seen.insert(*uid)).collect()
-        });
-        shared.contains(&uid)
+        self.uids().lines(uid).len() > 1
+    }
+
+    fn uids(&self) -> &Numbers {
+        let entries = || self.passwd.entries().map(|entry| (entry.uid, entry.line));
+        self.found.uids.get_or_init(|| Numbers::new(entries()))
     }
 
     /// The first account of a uid, as getpwuid(3) takes it, for an account that has it.
@@ -348,7 +385,7 @@ mod tests {
             group: group
                 .map(|text| Group::parse(text.into()))
                 .ok_or_else(|| missing(AccountFile::Group)),
-            shared_uids: OnceCell::new(),
+            found: Found::default(),
         }
     }
 

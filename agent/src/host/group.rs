@@ -50,6 +50,12 @@ impl Group {
             .filter_map(|(index, line)| entry(index, line))
     }
 
+    /// The group of a line, from 1.
+    pub fn entry_at(&self, line: u32) -> Option<GroupEntry<'_>> {
+        let index = self.lines.index_of(line)?;
+        entry(index, self.lines.line(index))
+    }
+
     /// The groups of one gid.
     pub fn of_gid(&self, gid: u32) -> impl Iterator<Item = GroupEntry<'_>> {
         // However it is written, with blanks, a `+` or zeros before it, these bytes are in it.

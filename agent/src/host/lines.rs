@@ -86,6 +86,12 @@ impl Lines {
         line.strip_suffix(b"\n").unwrap_or(line)
     }
 
+    /// The index, from 0, of a line that people count from 1; `None` where there is none.
+    pub fn index_of(&self, number: u32) -> Option<usize> {
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        (index < self.len()).then_some(index)
+    }
+
     /// All lines, without their newlines.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|index| self.line(index))

@@ -11,6 +11,8 @@ mod walk;
 pub mod lines;
 /// A directory with what is in it.
 pub mod listing;
+/// Where uids and gids stand in them.
+mod numbers;
 /// A field that holds a password hash: what it says, locking it, and undoing just that.
 pub mod password;
 

@@ -63,13 +63,10 @@ impl Passwd {
         self.lines.named(name).filter_map(entry_at)
     }
 
-    /// The accounts of one uid.
-    pub fn of_uid(&self, uid: u32) -> impl Iterator<Item = PasswdEntry<'_>> {
-        // However it is written, with blanks, a `+` or zeros before it, these bytes are in it.
-        let candidates = self.lines.containing(format!("{uid}:").as_bytes());
-        candidates
-            .filter_map(|index| entry(index, self.lines.line(index)))
-            .filter(move |entry| entry.uid == uid)
+    /// The account of a line, from 1.
+    pub fn entry_at(&self, line: u32) -> Option<PasswdEntry<'_>> {
+        let index = self.lines.index_of(line)?;
+        entry(index, self.lines.line(index))
     }
 
     /// Lines that should be accounts and are not.

@@ -247,15 +247,12 @@ impl<'h> UserFiles<'h> {
     }
 
     fn group_is(&self, account: &Account, uid: u32, gid: u32) -> GroupIs {
-        let Ok(groups) = self.accounts.group() else {
+        let Ok(group) = self.accounts.group_of_gid(gid) else {
             return GroupIs::Shared;
         };
-        let group = groups.of_gid(gid).next();
         let named: Option<Vec<&[u8]>> = group.as_ref().map(|group| group.members().collect());
-        let owners = self.accounts.by_uid(uid);
-        let owner = owners.first().map(|owner| owner.name.as_str().as_bytes());
-        let entries = self.accounts.passwd().entries();
-        let members = entries.map(|entry| Member {
+        let owner = self.accounts.of_uid(uid).next().map(|owner| owner.name);
+        let members = self.accounts.of_primary_group(gid).map(|entry| Member {
             uid: entry.uid,
             gid: entry.gid,
         });

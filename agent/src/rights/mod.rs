@@ -24,6 +24,8 @@ pub mod right;
 pub mod su;
 /// sudo(8).
 pub mod sudo;
+/// Whom a rule of sudo(8) lets somebody become.
+pub mod sudo_targets;
 /// When what sudo(8) allows changes by itself.
 mod sudo_turns;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rescind_protocol::path::Mechanism;
 
 use super::right::{Asks, Reach, Right, Whom};
+use super::sudo_targets::{Targets, is_named};
 use crate::host::account::{Account, PasswordState};
 use crate::host::accounts::Accounts;
 use crate::pam::Service;
@@ -43,8 +44,8 @@ pub struct SudoFacts {
 
 impl SudoFacts {
     /// The rules for an account, one for each line and target. Root needs none.
-    pub fn rights(&self, account: &Account, accounts: &Accounts) -> Vec<Right> {
-        let root = accounts.by_uid(0);
+    pub fn rights(&self, account: &Account, accounts: &Accounts, targets: &Targets) -> Vec<Right> {
+        let root = accounts.superusers();
         let superuser = root.first().map_or_else(Subject::root, Subject::from);
         let Some(policy) = self.policy(&superuser).filter(|_| account.uid != 0) else {
             return Vec::new();
@@ -56,7 +57,8 @@ impl SudoFacts {
             account,
             who: &who,
             accounts,
-            root: &root,
+            targets,
+            root,
             spares: self.spares(&policy, account),
             doubt: doubts.first().map(ToString::to_string),
             decisions: DECISIONS_MAX,
@@ -212,6 +214,7 @@ struct Listing<'l> {
     account: &'l Account,
     who: &'l Subject,
     accounts: &'l Accounts,
+    targets: &'l Targets,
     root: &'l [Account],
     spares: Option<String>,
     /// What is not known of rules that may be for the account or not.
@@ -224,7 +227,7 @@ impl Listing<'_> {
     /// What rules for the same targets allow; `None` where other rules decide about all of it.
     fn right(&mut self, rules: &[Grant<'_>]) -> Option<Right> {
         let first = rules.first()?;
-        let target = self.target(first);
+        let target = self.targets.one_of(&first.runas_users, self.accounts);
         let mut seen = Seen::default();
         for grant in rules {
             let positive = grant.commands.iter().filter(|command| !command.negated);
@@ -342,24 +345,6 @@ impl Listing<'_> {
         );
         seen.commands.push(text);
     }
-
-    /// One that the rules are for, root first.
-    fn target(&self, grant: &Grant<'_>) -> Option<Account> {
-        let is_for = |account: &Account| {
-            let fits = |member: &&Granted| is_named(&member.what, account);
-            // The last one that fits decides.
-            let last = grant.runas_users.iter().rev().find(fits);
-            last.is_some_and(|member| !member.negated)
-        };
-        if let Some(root) = self.root.iter().find(|root| is_for(root)) {
-            return Some(root.clone());
-        }
-        let all = grant.runas_users.iter().any(|m| m.what == What::All);
-        if all || grant.runas_users.iter().any(|m| !m.negated) {
-            return self.accounts.iter().find(is_for);
-        }
-        None
-    }
 }
 
 /// What was seen of rules for the same targets.
@@ -423,27 +408,6 @@ const fn rank(reach: Reach) -> u8 {
         Reach::Everything => 0,
         Reach::Leads => 1,
         Reach::Something => 2,
-    }
-}
-
-/// Whether a member of a runas list names an account.
-fn is_named(what: &What, account: &Account) -> bool {
-    match what {
-        What::All => true,
-        What::Word(word) | What::Alias(word) => match word.strip_prefix(b"#") {
-            Some(uid) => *uid == *account.uid.to_string().as_bytes(),
-            None => *word == account.name.as_str().as_bytes(),
-        },
-        What::UserGroup(word) => {
-            account
-                .groups
-                .iter()
-                .any(|group| match word.strip_prefix(b"%#") {
-                    Some(gid) => *gid == *group.gid.to_string().as_bytes(),
-                    None => word.get(1..) == Some(&group.name),
-                })
-        }
-        _ => false,
     }
 }
 

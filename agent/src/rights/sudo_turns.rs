@@ -11,7 +11,7 @@ impl SudoFacts {
     /// When rules begin or end to hold, and when a ticket that still counts is a minute older,
     /// which is said of it; in seconds since 1970, past ones among them.
     pub fn turns(&self, accounts: &Accounts) -> Vec<i64> {
-        let root = accounts.by_uid(0);
+        let root = accounts.superusers();
         let superuser = root.first().map_or_else(Subject::root, Subject::from);
         let Some(policy) = self.policy(&superuser) else {
             return Vec::new();

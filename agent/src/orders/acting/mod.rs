@@ -46,6 +46,7 @@ use crate::rights::doas::{self, DoasFacts};
 use crate::rights::polkit::PolkitFacts;
 use crate::rights::su::SuFacts;
 use crate::rights::sudo::SudoFacts;
+use crate::rights::sudo_targets::Targets;
 use crate::rights::{Right, groups};
 
 pub use daemons::Daemons;
@@ -97,6 +98,8 @@ pub struct Acting {
     doas: DoasFacts,
     /// Or why it could not be read.
     sudo: Result<SudoFacts, String>,
+    /// Whom its rules were found to mean.
+    sudo_targets: Targets,
 }
 
 impl Acting {
@@ -119,6 +122,7 @@ impl Acting {
             doas: grants::doas(root, &mut memory.programs, &pam),
             sudo: sudo_policy::read(root, &mut memory.sudo, Some(&pam), now)
                 .map_err(|error| error.to_string()),
+            sudo_targets: Targets::default(),
         }
     }
 
@@ -170,6 +174,11 @@ impl Acting {
         self.sudo.as_ref().map_err(String::as_str)
     }
 
+    /// Whom sudo's rules were found to mean.
+    pub const fn sudo_targets(&self) -> &Targets {
+        &self.sudo_targets
+    }
+
     /// doas.
     pub const fn doas(&self) -> &DoasFacts {
         &self.doas
@@ -205,7 +214,10 @@ impl Acting {
         paths: &mut Vec<AccessPath>,
     ) {
         let (rights, (services, asked)) = match &self.sudo {
-            Ok(sudo) => (sudo.rights(account, accounts), sudo.asks_pam(account)),
+            Ok(sudo) => (
+                sudo.rights(account, accounts, &self.sudo_targets),
+                sudo.asks_pam(account),
+            ),
             Err(why) => (vec![SudoFacts::unread(why)], (Vec::new(), true)),
         };
         let gate = Gate::Pam(&services, asked);

@@ -52,6 +52,7 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanati
     let ways = Ways {
         accounts: &accounts,
         sudo: acting.sudo(),
+        sudo_targets: acting.sudo_targets(),
         doas: acting.doas(),
         polkit: acting.polkit(),
         groups: acting.groups(),

@@ -88,7 +88,7 @@ pub fn collect(
         candidates: Vec::new(),
         found: Found::default(),
     };
-    if let Some(superuser) = accounts.by_uid(0).first() {
+    if let Some(superuser) = accounts.superusers().first() {
         collecting.places(superuser);
         collecting.anacron(superuser, jobs);
         collecting.units(superuser, units);
