@@ -177,6 +177,16 @@ impl Inventory {
         if self.last_used {
             return super::last_used::show(&self.at);
         }
+        if self.at.json {
+            // As it comes: there may be many accounts.
+            return match obtain(&self.at, Request::Inventory) {
+                Ok(json) => {
+                    println!("{json}");
+                    Exit::Ok
+                }
+                Err(message) => Exit::Unavailable.because(message),
+            };
+        }
         show(&self.at, Request::Inventory, |accounts| {
             const COLUMNS: [&str; 8] = [
                 "account", "uid", "password", "expires", "shell", "keys", "open", "unknown",
@@ -273,7 +283,7 @@ fn show_filtered(
     keep: impl Fn(&Value) -> bool,
     print: impl FnOnce(&Value) -> Exit,
 ) -> Exit {
-    let mut answer = match obtain(at, request) {
+    let mut answer = match obtain(at, request).and_then(|json| parsed(&json)) {
         Ok(answer) => answer,
         Err(message) => return Exit::Unavailable.because(message),
     };
@@ -292,8 +302,13 @@ fn show_filtered(
     print(&answer)
 }
 
-/// Asks the running agent, or answers here when there is none.
-fn obtain(at: &Where, request: Request) -> Result<Value, String> {
+/// An answer of the agent's.
+pub(super) fn parsed(json: &str) -> Result<Value, String> {
+    serde_json::from_str(json).map_err(|_| AskError::Unreadable.to_string())
+}
+
+/// Asks the running agent, or answers here when there is none: the text of a JSON value.
+fn obtain(at: &Where, request: Request) -> admin::Answer {
     match admin::ask(&layout::admin_sock(at.root()), &request) {
         Err(AskError::NotRunning { .. }) => {}
         Err(error) => return Err(error.to_string()),

@@ -6,7 +6,7 @@ use rescind_protocol::name::AccountName;
 use serde_json::Value;
 
 use crate::cli::exit::Exit;
-use crate::cli::local::Where;
+use crate::cli::local::{self, Where};
 use crate::cli::table::{Table, text};
 use crate::config::layout;
 use crate::daemon::admin::{self, AskError, Request};
@@ -64,7 +64,8 @@ fn obtain(root: Option<&Path>) -> Result<Value, String> {
     if root.is_none() {
         match admin::ask(&layout::admin_sock(Path::new("/")), &Request::Secrets) {
             Err(AskError::NotRunning { .. }) => {}
-            answer => return answer.map_err(|error| error.to_string()),
+            Err(error) => return Err(error.to_string()),
+            Ok(answer) => return local::parsed(&answer),
         }
     }
     held::report(root.unwrap_or(Path::new("/"))).map_err(|error| error.to_string())

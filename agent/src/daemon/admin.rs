@@ -12,7 +12,6 @@ use std::time::Duration;
 use rescind_protocol::frame::{Frame, FrameBuffer};
 use rescind_protocol::name::AccountName;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::daemon::aside;
 use crate::orders::{Engine, Host, held};
@@ -67,8 +66,11 @@ impl Request {
     }
 }
 
+/// An answer: the text of a JSON value, or why there is none.
+pub type Answer = Result<String, String>;
+
 /// Answers without a daemon. What only looks at the host opens no store, and makes none.
-pub fn answer_here(root: &Path, request: Request) -> Result<Value, String> {
+pub fn answer_here(root: &Path, request: Request) -> Answer {
     let looks = request.tells_logins();
     let host = || {
         let host = Host::below(root).map_err(|error| error.to_string())?;
@@ -78,27 +80,28 @@ pub fn answer_here(root: &Path, request: Request) -> Result<Value, String> {
         Ok::<_, String>(host)
     };
     let text = |error: crate::orders::EngineError| error.to_string();
-    match request {
+    let found = match request {
         Request::Paths { account } => host()?.paths_and_use(account.as_ref()).map_err(text),
         Request::Explain { account } => aside::explain_here(root, &account),
-        Request::Inventory => host()?.inventory().map_err(text),
+        Request::Inventory => return host()?.inventory().map_err(text),
         Request::LastUsed => host()?.last_used().map_err(text),
         Request::Secrets => held::report(root).map_err(text),
         Request::Status | Request::Apply { .. } => {
             let mut engine = Engine::open(root).map_err(text)?;
-            answer(&mut engine, request)
+            return answer(&mut engine, request);
         }
-    }
+    };
+    found.map(|found| found.to_string())
 }
 
 /// Answers a request; used by the daemon's worker.
-pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
+pub fn answer(engine: &mut Engine, request: Request) -> Answer {
     let text = |error: crate::orders::EngineError| error.to_string();
-    match request {
+    let found = match request {
         Request::Status => Ok(engine.status()),
         Request::Paths { account } => engine.paths_and_use(account.as_ref()).map_err(text),
         Request::Explain { account } => aside::explain(engine.root(), account),
-        Request::Inventory => engine.inventory().map_err(text),
+        Request::Inventory => return engine.inventory().map_err(text),
         Request::LastUsed => engine.last_used().map_err(text),
         Request::Secrets => held::report(engine.root()).map_err(text),
         Request::Apply { signed, dry_run } => {
@@ -112,7 +115,8 @@ pub fn answer(engine: &mut Engine, request: Request) -> Result<Value, String> {
                 engine.apply_carried(&bytes).map_err(text)
             }
         }
-    }
+    };
+    found.map(|found| found.to_string())
 }
 
 /// Why a daemon could not be asked.
@@ -139,8 +143,8 @@ pub enum AskError {
     Refused(String),
 }
 
-/// Asks the running daemon.
-pub fn ask(socket: &Path, request: &Request) -> Result<Value, AskError> {
+/// Asks the running daemon; its answer is the text of a JSON value.
+pub fn ask(socket: &Path, request: &Request) -> Result<String, AskError> {
     let mut stream = UnixStream::connect(socket).map_err(|source| AskError::NotRunning {
         socket: socket.display().to_string(),
         source,
@@ -164,7 +168,7 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Value, AskError> {
         json.extend_from_slice(&frame.body);
         match frame.kind {
             ANSWER_PART => {}
-            ANSWER_END => return serde_json::from_slice(&json).map_err(|_| AskError::Unreadable),
+            ANSWER_END => return String::from_utf8(json).map_err(|_| AskError::Unreadable),
             _ => {
                 return Err(AskError::Refused(
                     String::from_utf8_lossy(&json).into_owned(),
@@ -177,7 +181,7 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Value, AskError> {
 /// Serves one connection: reads its request, has it answered, writes the answer.
 pub fn serve(
     mut stream: UnixStream,
-    ask_worker: impl FnOnce(Request) -> Result<Value, String>,
+    ask_worker: impl FnOnce(Request) -> Answer,
 ) -> std::io::Result<()> {
     stream.set_read_timeout(Some(REQUEST_TIMEOUT))?;
     stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
@@ -190,7 +194,7 @@ pub fn serve(
         }
     };
     let (kind, body) = match answer {
-        Ok(value) => (ANSWER_END, value.to_string().into_bytes()),
+        Ok(json) => (ANSWER_END, json.into_bytes()),
         Err(message) => (ANSWER_ERROR, message.into_bytes()),
     };
     let mut parts = body.chunks(PART_BYTES).peekable();

@@ -36,7 +36,8 @@ pub fn explain(root: &Path, account: AccountName) -> Result<Value, String> {
 pub fn answer(lane: Lane, id: u64, root: &Path, account: AccountName) {
     let root = root.to_owned();
     let started = spawn("explain-link", move || {
-        for piece in uplink::answers(id, explain(&root, account)) {
+        let answer = explain(&root, account).map(|answer| answer.to_string());
+        for piece in uplink::answers(id, answer) {
             // The connection may be gone by now: then nobody waits for it.
             if !lane.send(piece) {
                 return;

@@ -83,7 +83,9 @@ pub fn start(
                 let done = admin::serve(stream, |request| match request {
                     // It takes its time, and the worker has orders to carry out.
                     admin::Request::Secrets => look_for_secrets(root),
-                    admin::Request::Explain { account } => aside::explain(&root, account),
+                    admin::Request::Explain { account } => {
+                        aside::explain(&root, account).map(|answer| answer.to_string())
+                    }
                     request => {
                         // Here, where no order waits for it.
                         if request.tells_logins() {
@@ -106,7 +108,7 @@ pub fn start(
     Ok(())
 }
 
-fn ask(work: &SyncSender<Work>, request: admin::Request) -> Result<serde_json::Value, String> {
+fn ask(work: &SyncSender<Work>, request: admin::Request) -> admin::Answer {
     let (reply, answer) = sync_channel(1);
     let gone = || "the agent is stopping".to_owned();
     work.send(Work::Admin(request, reply)).map_err(|_| gone())?;
@@ -116,7 +118,7 @@ fn ask(work: &SyncSender<Work>, request: admin::Request) -> Result<serde_json::V
 }
 
 /// Looks for the host's secrets, on a thread with room for it; one such survey at a time.
-fn look_for_secrets(root: PathBuf) -> Result<serde_json::Value, String> {
+fn look_for_secrets(root: PathBuf) -> admin::Answer {
     static RUNNING: Mutex<()> = Mutex::new(());
     let Ok(_running) = RUNNING.try_lock() else {
         return Err("a survey of the host's secrets is running already; try again".into());
@@ -124,7 +126,10 @@ fn look_for_secrets(root: PathBuf) -> Result<serde_json::Value, String> {
     let survey = std::thread::Builder::new()
         .name("secrets".into())
         .stack_size(SURVEY_STACK_BYTES)
-        .spawn(move || held::report(&root).map_err(|error| error.to_string()));
+        .spawn(move || match held::report(&root) {
+            Ok(report) => Ok(report.to_string()),
+            Err(error) => Err(error.to_string()),
+        });
     match survey.map(std::thread::JoinHandle::join) {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err("the survey of the host's secrets failed; see the agent's log".into()),

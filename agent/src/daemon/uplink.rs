@@ -345,7 +345,7 @@ pub fn tells_logins(frame: &Frame) -> bool {
 }
 
 /// An answer in pieces that fit into frames.
-pub fn answers(id: u64, answer: Result<serde_json::Value, String>) -> Vec<Answer> {
+pub fn answers(id: u64, answer: admin::Answer) -> Vec<Answer> {
     let piece = |json: &[u8], last, error| Answer {
         id,
         json: json.to_vec(),
@@ -354,9 +354,8 @@ pub fn answers(id: u64, answer: Result<serde_json::Value, String>) -> Vec<Answer
     };
     match answer {
         Err(error) => vec![piece(&[], true, Some(error))],
-        Ok(answer) => {
-            let json = answer.to_string().into_bytes();
-            let pieces: Vec<&[u8]> = json.chunks(ANSWER_FRAME_BYTES).collect();
+        Ok(json) => {
+            let pieces: Vec<&[u8]> = json.as_bytes().chunks(ANSWER_FRAME_BYTES).collect();
             let last = pieces.len().saturating_sub(1);
             let pieces = pieces.iter().enumerate();
             pieces

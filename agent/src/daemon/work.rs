@@ -7,7 +7,7 @@ use rescind_protocol::evidence::Confirmation;
 use rescind_protocol::frame::Frame;
 use rescind_protocol::name::OrderId;
 
-use crate::daemon::admin::Request;
+use crate::daemon::admin::{Answer, Request};
 use crate::daemon::survey::Ended;
 
 /// Tells one connection of the link from the others.
@@ -26,7 +26,7 @@ pub enum Work {
     /// It is gone.
     LinkDown(ConnectionId),
     /// The local command line asks; the answer goes into the channel.
-    Admin(Request, SyncSender<Result<serde_json::Value, String>>),
+    Admin(Request, SyncSender<Answer>),
     /// The host's own tools have answered about an order.
     Confirmed(OrderId, Vec<Confirmation>),
     /// The host was surveyed.

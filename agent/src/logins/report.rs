@@ -41,7 +41,7 @@ impl<'h> Told<'h> {
     }
 
     /// Of some keys those of which a use is known, each with the last one, for whomever it was.
-    pub fn keys_used(&self, keys: impl IntoIterator<Item = KeyFingerprint>) -> Value {
+    pub fn keys_used(&self, keys: impl IntoIterator<Item = KeyFingerprint>) -> Vec<Value> {
         let keys: BTreeSet<KeyFingerprint> = keys.into_iter().collect();
         let used = keys
             .into_iter()

@@ -103,6 +103,9 @@ pub enum EngineError {
     /// A record of the journal is not one.
     #[error("the evidence cannot be read: {0}")]
     Evidence(#[source] rescind_protocol::cbor::Malformed),
+    /// An answer could not be written as JSON.
+    #[error("the answer could not be written: {0}")]
+    Json(#[source] serde_json::Error),
     /// The host's own files could not be read.
     #[error(transparent)]
     Host(#[from] host::HostError),

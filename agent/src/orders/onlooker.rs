@@ -8,7 +8,8 @@ use std::sync::Arc;
 use rescind_protocol::explanation::Explanation;
 use rescind_protocol::name::AccountName;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::host::account::Account;
 use crate::host::root::HostRoot;
@@ -56,38 +57,51 @@ impl Host {
         Ok(Told::new(&history, &quiet).everything(HostClock.wall()))
     }
 
-    /// The accounts, each with how many ways in are open, what runs as it, and its last login.
-    pub fn inventory(&mut self) -> Result<Value, EngineError> {
+    /// The accounts, each with how many ways in are open, what runs as it, and its last login: the
+    /// text of a JSON array, because there may be many.
+    pub fn inventory(&mut self) -> Result<String, EngineError> {
         let history = self.logins().remembered();
         let mut reading = self.read()?;
         let quiet = Quiet::of(&reading.sshds);
         let told = Told::new(&history, &quiet);
+        let known_since = told.known_since();
         let all: Vec<Account> = reading.accounts.iter().collect();
         let running = match reading.moment() {
             Some(moment) => services(moment, HostClock.boot_us() / 1_000_000).0,
             None => BTreeMap::new(),
         };
-        let mut rows = Vec::with_capacity(all.len());
+        let (mut rows, mut failed) = (vec![b'['], None);
         reading.pass_over(&all, |reading, account| {
             let paths = reading.paths(account);
             let count = |state| paths.iter().filter(|path| path.state == state).count();
             let keys = paths
                 .iter()
                 .filter(|path| path.mechanism == Mechanism::SshPublicKey);
-            let used = told.keys_used(keys.clone().filter_map(|path| path.fingerprint));
             let of_uid = running.get(&account.uid).map_or(&[][..], Vec::as_slice);
-            let mut row = json!(accounts::Row::new(account, &paths, of_uid));
-            row["keys"] = keys.count().into();
-            row["open"] = count(PathState::Open).into();
-            row["unknown"] = count(PathState::Unknown).into();
-            row["last_used"] = told.account(&account.name);
-            row["known_since"] = told.known_since();
-            if used.as_array().is_some_and(|used| !used.is_empty()) {
-                row["keys_used"] = used;
+            let row = InventoryRow {
+                account: accounts::Row::new(account, &paths, of_uid),
+                keys: keys.clone().count(),
+                open: count(PathState::Open),
+                unknown: count(PathState::Unknown),
+                last_used: told.account(&account.name),
+                known_since: &known_since,
+                keys_used: told.keys_used(keys.filter_map(|path| path.fingerprint)),
+            };
+            if rows.len() > 1 {
+                rows.push(b',');
             }
-            rows.push(row);
+            if let Err(error) = serde_json::to_writer(&mut rows, &row) {
+                failed.get_or_insert(error);
+            }
         });
-        Ok(rows.into())
+        rows.push(b']');
+        match failed {
+            Some(error) => Err(EngineError::Json(error)),
+            None => String::from_utf8(rows).map_err(|error| {
+                let error = serde_json::Error::io(std::io::Error::other(error));
+                EngineError::Json(error)
+            }),
+        }
     }
 
     /// Why an account can become root, step by step.
@@ -97,6 +111,20 @@ impl Host {
         let account = account.ok_or_else(|| EngineError::NoAccount(name.clone()))?;
         Ok((&becoming::explain(&mut reading, &account)?).into())
     }
+}
+
+/// An account, its ways in counted.
+#[derive(Debug, Serialize)]
+struct InventoryRow<'a> {
+    #[serde(flatten)]
+    account: accounts::Row<'a>,
+    keys: usize,
+    open: usize,
+    unknown: usize,
+    last_used: Value,
+    known_since: &'a Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keys_used: Vec<Value>,
 }
 
 fn paths_of(

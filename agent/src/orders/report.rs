@@ -81,8 +81,8 @@ impl Engine {
         Ok(self.host.read()?.sshds)
     }
 
-    /// The accounts, each with how many ways in are open.
-    pub fn inventory(&mut self) -> Result<Value, EngineError> {
+    /// The accounts, each with how many ways in are open, as the text of a JSON array.
+    pub fn inventory(&mut self) -> Result<String, EngineError> {
         self.host.inventory()
     }
 

@@ -59,7 +59,7 @@ impl Ours {
             release,
             accounts,
             seen,
-            inventory: host.inventory().unwrap(),
+            inventory: serde_json::from_str(&host.inventory().unwrap()).unwrap(),
             console,
             today,
         }
