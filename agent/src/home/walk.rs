@@ -5,7 +5,7 @@
 //! descriptor of a directory we came through, so the walk ends where some order of the user's
 //! own renames could have put it, with the user's own rights, and nowhere else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -47,6 +47,8 @@ pub(super) struct Walk<'a> {
     /// The directories of the walk before: as long as the next one has the same names, it need not
     /// open them again. They were opened with the same rights, a moment ago.
     last: RefCell<Vec<Rc<Dir>>>,
+    /// What the root directory is, for all walks that begin at it here.
+    root_stat: Cell<Option<FileStat>>,
 }
 
 /// Where a walk ended: a name in an open directory.
@@ -156,12 +158,14 @@ impl<'a> Walk<'a> {
             trust,
             uid,
             last: RefCell::default(),
+            root_stat: Cell::new(None),
         }
     }
 
     /// Forgets the directories of the walk before.
     pub fn forget(&self) {
         self.last.borrow_mut().clear();
+        self.root_stat.set(None);
     }
 
     /// Finds the file that `path` names. `home` is a path that may lead `path`; if it does, the
@@ -214,9 +218,17 @@ impl<'a> Walk<'a> {
             return Err(Why::PathTooLong);
         }
         push_components(ahead, path);
+        let root_stat = match self.root_stat.get() {
+            Some(stat) => stat,
+            None => {
+                let stat = fs::fstat(self.root).map_err(|e| self.failed(e))?;
+                self.root_stat.set(Some(stat));
+                stat
+            }
+        };
         Ok(Way {
             root: self.root,
-            root_stat: fs::fstat(self.root).map_err(|e| self.failed(e))?,
+            root_stat,
             below: Vec::new(),
             links: 0,
             home: None,

@@ -51,8 +51,8 @@ pub struct UserFiles<'h> {
     units_not_read: Notes,
 }
 
-/// A path, and as whom it was looked at.
-type Key = (Vec<u8>, u32);
+/// As whom something was looked at, and its path.
+type Key = (u32, Vec<u8>);
 
 /// Something of a user's home that will be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl<'h> UserFiles<'h> {
             let key = key_of(look);
             self.known.contains_key(&key)
                 || self.listed.contains_key(&key)
-                || self.hung.contains(&key.1)
+                || self.hung.contains(&key.0)
         };
         looks.filter(|look| !is_known(look)).collect()
     }
@@ -188,7 +188,7 @@ impl<'h> UserFiles<'h> {
         account: &Account,
         path: &[u8],
     ) -> Result<Option<Rc<Content>>, HomeError> {
-        let key = (path.to_vec(), account.uid);
+        let key = (account.uid, path.to_vec());
         if let Some(known) = self.known.get(&key) {
             // Whoever read it has not noted it.
             let known = known.clone();
@@ -230,7 +230,7 @@ impl<'h> UserFiles<'h> {
 
     /// Keeps a file that was passed over, so that all of this reading sees the same state of it.
     pub fn keep(&mut self, account: &Account, path: &[u8], content: Rc<Content>) {
-        let key = (path.to_vec(), account.uid);
+        let key = (account.uid, path.to_vec());
         self.known.entry(key).or_insert(Ok(Some(content)));
     }
 
@@ -360,7 +360,7 @@ impl UserFiles<'_> {
         path: &[u8],
         max_entries: u32,
     ) -> Result<Listing, HomeError> {
-        let key = (path.to_vec(), account.uid);
+        let key = (account.uid, path.to_vec());
         let listing = match self.listed.remove(&key) {
             Some(listing) => listing,
             None => {
@@ -415,7 +415,7 @@ fn look_at(
 }
 
 fn key_of(look: &Look) -> Key {
-    (look.path().to_vec(), look.owner().uid)
+    (look.owner().uid, look.path().to_vec())
 }
 
 /// What sshd, which reads as the account too, makes of it.

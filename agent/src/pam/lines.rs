@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::stack::Known;
 use super::told;
 use crate::host::lines::{Lines, number};
 
@@ -16,6 +17,7 @@ pub trait PamFiles {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stack {
     pub(super) steps: Vec<Step>,
+    pub(super) known: Known,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +85,10 @@ fn stack(task: &'static [u8], service: &[u8], files: &mut dyn PamFiles) -> Resul
     if !found || steps.is_empty() {
         reading.add(b"other", 0, &mut steps)?;
     }
-    Ok(Stack { steps })
+    Ok(Stack {
+        steps,
+        known: Known::default(),
+    })
 }
 
 struct Reading<'f> {

@@ -1,6 +1,7 @@
 //! What a stack comes to, as libpam's `_pam_dispatch_aux` puts answers together.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use super::lines::{Action, Module, Stack, Step};
 use super::told;
@@ -18,6 +19,9 @@ pub enum Unix {
     MustChange,
 }
 
+/// How many of these there are.
+const UNIX_ANSWERS: usize = Unix::MustChange as usize + 1;
+
 /// Whether a stack lets somebody pass of whom pam_unix says that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -28,6 +32,19 @@ pub enum Answer {
     /// It depends on modules whose answer is not known; these could turn it.
     Depends(Vec<String>),
 }
+
+/// What a stack answers, once it was asked: for all accounts the same. Two stacks of the same
+/// lines are the same, whatever was asked of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known([OnceLock<Answer>; UNIX_ANSWERS]);
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Known {}
 
 /// Where the answers have led so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +62,9 @@ enum Impression {
 impl Stack {
     /// Whether the service lets the account pass.
     pub fn answer(&self, unix: Unix) -> Answer {
-        self.come_to(&|module| answers(module, unix))
+        let known = &self.known.0[unix as usize];
+        let answer = known.get_or_init(|| self.come_to(&|module| answers(module, unix)));
+        answer.clone()
     }
 
     /// What the stack comes to when each module answers one of these.

@@ -1,5 +1,7 @@
 //! All of it for one account.
 
+use std::sync::Arc;
+
 use rescind_protocol::name::KeyFingerprint;
 use rescind_protocol::path::{AccessPath, Mechanism, PathState, Source, in_short, in_short_with};
 
@@ -84,7 +86,7 @@ pub struct Situation {
     /// The world.
     pub world: World,
     /// The settings in force.
-    pub settings: Effective,
+    pub settings: Arc<Effective>,
     /// What stands before every login.
     pub gate: Checks,
     /// The keys that are revoked.

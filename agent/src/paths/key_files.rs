@@ -55,8 +55,11 @@ fn templates(account: &Account, sshd: &Sshd) -> List {
     };
     let groups = group_names(account);
     let subject = subject(account, &groups);
-    match worlds(|connection| config.effective(&subject, connection).authorized_keys_files) {
-        Ok(lists) => lists.into_iter().flat_map(|(_, list)| list).collect(),
+    match worlds(|connection| config.effective(&subject, connection)) {
+        Ok(worlds) => worlds
+            .into_iter()
+            .flat_map(|(_, settings)| settings.authorized_keys_files.clone())
+            .collect(),
         Err(_) => config.authorized_keys_files_of_anybody(),
     }
 }

@@ -154,29 +154,43 @@ pub struct Effective {
 
 impl Config {
     /// The settings for an account; `connection` is asked where `Match` depends on it.
-    pub fn effective(&self, subject: &Subject<'_>, connection: &mut dyn Decide) -> Effective {
+    pub fn effective(&self, subject: &Subject<'_>, connection: &mut dyn Decide) -> Arc<Effective> {
+        let Reading {
+            mut options, wrong, ..
+        } = Reading::per_connection(self, subject, connection);
+        options.retain(|keyword, _| keyword.is_copied_from_match());
+        if options.is_empty() && wrong.is_none() {
+            // As for most: what no block changes is the same for everybody.
+            let plain = self
+                .plain
+                .get_or_init(|| self.effective_with(options, None));
+            return Arc::clone(plain);
+        }
+        self.effective_with(options, wrong)
+    }
+
+    /// The settings with what blocks that match set instead, and what is wrong in those.
+    fn effective_with(
+        &self,
+        matched: Options,
+        wrong: Option<(Origin, &'static str)>,
+    ) -> Arc<Effective> {
         let mut options = Reading::at_start(self).options;
         clear_none(&mut options, &GLOBAL_NONE);
         self.forget_empty_algorithms(&mut options);
         if !self.release.at_least(8, 7) {
             turn_on_keyboard_interactive(&mut options);
         }
-        let matched = Reading::per_connection(self, subject, connection);
-        for (keyword, values) in matched.options {
-            if keyword.is_copied_from_match() {
-                options.insert(keyword, values);
-            }
-        }
+        options.extend(matched);
         clear_none(
             &mut options,
             &[Keyword::ForceCommand, Keyword::ChrootDirectory],
         );
         let mut settings = self.effective_of(&options);
-        settings.wrong = matched
-            .wrong
+        settings.wrong = wrong
             .map(|(origin, value)| Sourced { value, origin })
             .or(settings.wrong);
-        settings
+        Arc::new(settings)
     }
 
     /// A list that excludes everything (`-*`) is empty after the first reading, and an empty list is filled with the
@@ -380,7 +394,7 @@ mod tests {
     use crate::sshd::matching::Connection;
     use crate::sshd::printable::printable;
 
-    fn effective(release: &str, files: &[(&str, &str)], user: &str) -> Effective {
+    fn effective(release: &str, files: &[(&str, &str)], user: &str) -> Arc<Effective> {
         let release = release.parse().unwrap();
         let config = Config::load(
             &Memory::new(files),
@@ -444,7 +458,10 @@ mod tests {
             "/etc/ssh/sshd_config.d/50-cloud.conf:2"
         );
         assert!(!settings.use_pam.value && !settings.password_authentication.value);
-        assert_eq!(settings.force_command.value.unwrap(), b"cvs server");
+        assert_eq!(
+            settings.force_command.value.as_deref().unwrap(),
+            b"cvs server"
+        );
         assert_eq!(
             effective("OpenSSH_9.2p1", &files, "bob")
                 .force_command
@@ -499,7 +516,7 @@ mod tests {
             None
         );
         let alice = effective("OpenSSH_9.2p1", &[(MAIN, main)], "alice");
-        assert_eq!(alice.revoked_keys.value.unwrap(), b"none");
+        assert_eq!(alice.revoked_keys.value.as_deref().unwrap(), b"none");
         assert_eq!(alice.chroot_directory.value, None);
     }
 

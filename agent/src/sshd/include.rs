@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::effective::Effective;
 use super::glob::glob;
 use super::keyword::{Keyword, Scope};
 use super::lexer::{Delimited, argv_split, logical_lines, trim_end};
@@ -86,6 +87,8 @@ pub struct Config {
     pub(super) release: Release,
     pub(super) files: Vec<ConfigFile>,
     findings: Vec<ConfigError>,
+    /// The settings for whom no `Match` block changes them.
+    pub(super) plain: OnceLock<Arc<Effective>>,
 }
 
 #[derive(Debug, Clone)]
@@ -127,6 +130,7 @@ impl Config {
                 release: release.clone(),
                 files: Vec::new(),
                 findings: Vec::new(),
+                plain: OnceLock::new(),
             },
             selected: HashMap::new(),
         };

@@ -106,12 +106,8 @@ fn passwd(bytes: &[u8], name: &AccountName) {
     };
     let by_name: Vec<_> = passwd.named(name.as_str().as_bytes()).collect();
     assert_eq!(by_name, passwd.entries().filter(named).collect::<Vec<_>>());
-    if let Some(first) = passwd.entries().next() {
-        let of_uid: Vec<_> = passwd.of_uid(first.uid).collect();
-        let all = passwd.entries().filter(|entry| entry.uid == first.uid);
-        assert_eq!(of_uid, all.collect::<Vec<_>>());
-    }
     for entry in passwd.entries() {
+        assert_eq!(passwd.entry_at(entry.line), Some(entry));
         holds_no_control(&format!("{entry:?}"));
     }
     let planned = passwd.password_locks(name);

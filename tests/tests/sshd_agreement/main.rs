@@ -53,7 +53,7 @@ fn agree(name: &str) {
             };
             let ours = config.clone().and_then(|config| {
                 let settings = config.effective(&subject, &mut connection.connection());
-                match settings.wrong {
+                match &settings.wrong {
                     Some(wrong) => Err(wrong.value.to_owned()),
                     None => Ok(settings),
                 }

@@ -106,7 +106,7 @@ pub fn settings(
         let config = sshds[0].config.as_ref().map_err(ToString::to_string);
         let ours = config.and_then(|config| {
             let settings = config.effective(&subject, &mut from_us.clone());
-            match settings.wrong {
+            match &settings.wrong {
                 // sshd serves others, and drops this connection.
                 Some(wrong) => Err(wrong.value.to_owned()),
                 None => Ok(settings),

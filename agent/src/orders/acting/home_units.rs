@@ -58,7 +58,7 @@ pub fn read(
             UserDirectory::Runtime(_) => {}
             UserDirectory::System(path) => {
                 let mut known = system.for_users.iter();
-                directories.extend(known.find(|read| read.path == Path::new(path)).cloned());
+                directories.extend(known.find(|read| read.path.as_os_str() == path).cloned());
             }
         }
     }
