@@ -97,12 +97,13 @@ impl Engine {
             };
             if departs || (touched.everything && unfinished()) {
                 let paths = put_back(&mut reading, &action, &plan)?;
-                departing.push((id, action, paths));
+                let files = files_of(&paths, &plan);
+                departing.push((id, action, paths, files));
             }
         }
         drop(reading);
-        for (id, action, paths) in departing {
-            self.close_again(id, &action, paths)?;
+        for (id, action, paths, files) in departing {
+            self.close_again(id, &action, paths, files)?;
         }
         Ok(())
     }
@@ -170,6 +171,7 @@ impl Engine {
         id: OrderId,
         action: &Action,
         paths: Vec<AccessPath>,
+        files: BTreeSet<String>,
     ) -> Result<(), EngineError> {
         let Some(order) = self.store.state().order(id) else {
             return Ok(());
@@ -180,10 +182,6 @@ impl Engine {
             // Never reached its end: what is there now is no drift, the order goes on.
             return self.enforce_again(id, action, true);
         }
-        let files: BTreeSet<String> = paths
-            .iter()
-            .filter_map(|path| path.source.as_ref().map(|source| source.file.clone()))
-            .collect();
         tracing::warn!(order = %id, times, ?files, "drift: access was put back; closing it again");
         self.store.append_synced(
             &Event::Drift {
@@ -397,6 +395,18 @@ fn is_only_knocking(reading: &Reading<'_>, action: &Action, plan: &Plan) -> bool
     let account = reading.accounts.by_name(account);
     plan.changes.iter().all(of_processes)
         && account.is_some_and(|account| !reading.has_processes(&account))
+}
+
+/// The files that make the paths, and those that are to be changed again though another order
+/// keeps the path shut.
+fn files_of(paths: &[AccessPath], plan: &Plan) -> BTreeSet<String> {
+    let sources = paths.iter().filter_map(|path| path.source.as_ref());
+    let sources = sources.map(|source| source.file.clone());
+    let changed = plan.changes.iter();
+    let changed = changed.filter(|c| !matches!(c, Change::Freeze(_) | Change::EndSessions(_)));
+    sources
+        .chain(changed.map(|change| change.step().target))
+        .collect()
 }
 
 /// Whether an action is about what rules and groups say, not about ways in.

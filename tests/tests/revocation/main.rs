@@ -1,5 +1,6 @@
 //! The main job on real hosts: an order is pushed, and what it says is true on the host.
 
+mod contested;
 mod copies;
 mod crashes;
 mod deferred;
