@@ -33,7 +33,11 @@ pub const TARGET: Target = Target {
         "\x5f",
     ],
     made,
-    rooms: &["agent/src/home/message.rs"],
+    rooms: &[
+        "agent/src/home/message.rs",
+        "agent/src/home/looked.rs",
+        "agent/src/home/why.rs",
+    ],
 };
 
 fn read(bytes: &[u8]) {

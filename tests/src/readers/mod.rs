@@ -8,6 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
+/// What recognisers of credentials say of a file.
+mod notes;
 /// What is told to people, and of which line.
 mod told;
 

@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rescind_agent::secrets::note::{File, Mark, Note};
-use rescind_agent::secrets::{Marker, recognise};
+use rescind_agent::secrets::recognise;
 use rescind_protocol::sign::SigningKey;
 
 use super::Target;
+use super::notes::read_at;
 use super::told::is_told_safely;
 
 pub const TARGET: Target = Target {
@@ -70,23 +70,10 @@ fn read(bytes: &[u8]) {
     // As it is, and as the body of each kind of PEM: a change to base64 leads nowhere.
     let label = LABELS[usize::from(*choice) % LABELS.len()];
     let pem = pem(label, rest);
-    let marker = Marker::new(&[7; 32]);
     for place in PLACES {
         let read = recognise::in_home(place.as_bytes()).expect("a place");
-        let path = format!("/home/alice/{place}");
         for bytes in [rest, pem.as_bytes()] {
-            let mut notes = 0_usize;
-            read(
-                &File {
-                    path: path.as_bytes(),
-                    bytes,
-                },
-                &mut |note| {
-                    notes += 1;
-                    told(&note, &marker);
-                },
-            );
-            assert!(notes <= bytes.len() + 1);
+            read_at(read, place, bytes);
         }
     }
     for bytes in [rest, pem.as_bytes()] {
@@ -95,21 +82,6 @@ fn read(bytes: &[u8]) {
             Ok(Err(why)) => is_told_safely(&why.to_string()),
             Err(_) => {}
         }
-    }
-}
-
-fn told(note: &Note<'_>, marker: &Marker) {
-    match note {
-        Note::Held(held) => {
-            is_told_safely(&match held.mark {
-                Mark::Public(mark) => mark.to_string(),
-                Mark::Value(value) => marker.mark(value).to_string(),
-            });
-            assert!(held.key_type.1 <= 1 << 24, "{} bits", held.key_type.1);
-            is_told_safely(held.key_type.0);
-        }
-        Note::Unclear { why, .. } => is_told_safely(why),
-        Note::PassedOver { .. } | Note::Refers { .. } => {}
     }
 }
 

@@ -19,9 +19,9 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// One below `end`, which is not 0.
+    /// One below `end`; 0 where that is 0.
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.number() % end as u64).expect("it is below a usize")
+        usize::try_from(self.number() % end.max(1) as u64).expect("it is below a usize")
     }
 
     /// True in `percent` of cases.

@@ -1,12 +1,11 @@
 //! Every recogniser of credentials, on any bytes, wherever the file may lie.
 
-use rescind_agent::secrets::label::{host_of_url, tellable, user_of_url};
-use rescind_agent::secrets::note::{File, Mark, Note};
+use rescind_agent::secrets::label::{host_of_url, user_of_url};
 use rescind_agent::secrets::places::{HOME, Place, SYSTEM};
-use rescind_agent::secrets::{Marker, hollow, recognise};
+use rescind_agent::secrets::{hollow, recognise};
 
 use super::Target;
-use super::told::is_told_safely;
+use super::notes::read_at;
 
 pub const TARGET: Target = Target {
     name: "secrets",
@@ -53,7 +52,7 @@ pub const TARGET: Target = Target {
         "client-key-data: ",
     ],
     made,
-    rooms: &["agent/src/secrets/tests.rs"],
+    rooms: &["agent/src/secrets/tests"],
 };
 
 /// The first byte chooses the place: any of them, beneath a home or `/`.
@@ -61,33 +60,10 @@ fn read(bytes: &[u8]) {
     let Some((choice, bytes)) = bytes.split_first() else {
         return;
     };
-    let places: Vec<&Place> = HOME
-        .iter()
-        .chain(SYSTEM)
-        .filter(|place| place.read.is_some())
-        .collect();
+    let places = places();
     let place = places[usize::from(*choice) * places.len() / 256];
-    let (Some(read), path) = (place.read, place.pattern.replace('*', "x")) else {
-        return;
-    };
-    let path = format!("/home/alice/{path}");
-    let marker = Marker::new(&[7; 32]);
-    let mut notes = 0_usize;
-    read(
-        &File {
-            path: path.as_bytes(),
-            bytes,
-        },
-        &mut |note| {
-            notes += 1;
-            told(&note, &marker, bytes);
-        },
-    );
-    assert!(
-        notes <= bytes.len() + 1,
-        "{notes} notes of {} bytes",
-        bytes.len()
-    );
+    let Some(read) = place.read else { return };
+    read_at(read, place.pattern, bytes);
     let line = bytes
         .split(|byte| *byte == b'\n')
         .next()
@@ -103,45 +79,10 @@ fn read(bytes: &[u8]) {
     );
 }
 
-fn told(note: &Note<'_>, marker: &Marker, bytes: &[u8]) {
-    match note {
-        Note::Held(held) => {
-            let (mark, value) = match held.mark {
-                Mark::Public(mark) => (mark.to_string(), None),
-                Mark::Value(value) => (marker.mark(value).to_string(), Some(value)),
-            };
-            is_told_safely(&mark);
-            is_told_safely(held.key_type.0);
-            // Nothing is found that is not there, and what is told of it is no part of it.
-            let value = value.unwrap_or_default();
-            assert!(value.len() <= bytes.len().saturating_mul(3));
-            if let Some(label) = tellable(held.label, Some(value)) {
-                is_told_safely(&label);
-                assert!(label.len() <= 130);
-                let shown = label.as_bytes();
-                let holds =
-                    value.len() >= 8 && shown.windows(value.len()).any(|part| part == value);
-                assert!(!holds, "a label holds the value");
-            }
-        }
-        Note::PassedOver { label, .. } => {
-            tellable(label, None)
-                .iter()
-                .for_each(|label| is_told_safely(label));
-        }
-        Note::Unclear { why, .. } => is_told_safely(why),
-        Note::Refers { path, .. } => assert!(path.len() <= bytes.len()),
-    }
-}
-
 /// Each text of the recognisers' tests, in the first place that makes something of it.
 fn made() -> Vec<Vec<u8>> {
-    let texts = super::fixtures::literals_in(&["agent/src/secrets/tests.rs"]);
-    let places: Vec<&Place> = HOME
-        .iter()
-        .chain(SYSTEM)
-        .filter(|place| place.read.is_some())
-        .collect();
+    let texts = super::fixtures::literals_in(&["agent/src/secrets/tests"]);
+    let places = places();
     let mut seeds = Vec::new();
     for text in texts
         .iter()
@@ -149,15 +90,7 @@ fn made() -> Vec<Vec<u8>> {
     {
         for (number, place) in places.iter().enumerate() {
             let Some(read) = place.read else { continue };
-            let path = format!("/home/alice/{}", place.pattern.replace('*', "x"));
-            let mut held = false;
-            read(
-                &File {
-                    path: path.as_bytes(),
-                    bytes: text,
-                },
-                &mut |note| held |= matches!(note, Note::Held(_)),
-            );
+            let held = read_at(read, place.pattern, text);
             // The smallest byte that chooses this place.
             let choice = (number * 256).div_ceil(places.len());
             if held && let Ok(choice) = u8::try_from(choice) {
@@ -167,4 +100,10 @@ fn made() -> Vec<Vec<u8>> {
         }
     }
     seeds
+}
+
+/// All with a recogniser.
+fn places() -> Vec<&'static Place> {
+    let all = HOME.iter().chain(SYSTEM);
+    all.filter(|place| place.read.is_some()).collect()
 }

@@ -86,7 +86,7 @@ pub const TARGET: Target = Target {
     made: nothing_made,
     rooms: &[
         "agent/src/sshd",
-        "agent/src/paths/evaluate.rs",
+        "agent/src/paths/evaluate",
         "agent/src/paths/chroot.rs",
         "agent/src/paths/principals.rs",
         "agent/src/paths/ssh_certificates.rs",

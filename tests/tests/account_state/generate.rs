@@ -1,6 +1,6 @@
 //! Accounts as administrators, tools and accidents leave them.
 
-use super::random::Random;
+use rescind_tests::readers::random::Random;
 
 /// What every hash below is of.
 pub const PASSWORD: &str = "secret";

@@ -22,56 +22,32 @@ mod days;
 mod generate;
 /// `pwck -r` beside us.
 mod pwck;
-/// The same numbers for the same seed.
-#[path = "../sudo_agreement/random.rs"]
-mod random;
 /// Files as the shadow tools read them.
 mod shadow_tools;
 /// The tools, in a throw-away copy of a root.
 mod tools;
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use count::Count;
 use generate::Set;
-use rescind_tests::Release;
+use rescind_tests::{Release, on_all_releases};
 use tools::Copy;
 
 /// Sets for each release.
 const SETS: u64 = 5;
-/// The seeds of a release begin at so many times its place in [`Release::ALL`].
-const SEEDS_EACH: u64 = 1_000_000;
 
 fn main() -> ExitCode {
     // The product reads users' files in a child that is this program.
     if let Some(code) = rescind_agent::home::hidden_entry(std::env::args_os().skip(1)) {
         return code;
     }
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| Release::ALL.iter().any(|release| release.name() == word))
-        .collect();
-    let is_wanted =
-        |release: &Release| wanted.is_empty() || wanted.iter().any(|name| name == release.name());
-    let begin = Instant::now();
     // What is mounted from here on is seen by this program and its children alone.
     tools::leave_mounts();
-    let releases: Vec<_> = (0..)
-        .zip(Release::ALL)
-        .filter(|(_, release)| is_wanted(release))
-        .map(|(place, release)| thread::spawn(move || compare_all(release, place * SEEDS_EACH)))
-        .collect();
-    let mut failed = false;
-    for release in releases {
-        match release.join() {
-            Ok(count) => failed |= !count.is_good(),
-            Err(_) => failed = true,
-        }
-    }
-    println!("account_state: {:.0?}", begin.elapsed());
-    ExitCode::from(u8::from(failed))
+    on_all_releases("account_state", |release, first_seed| {
+        compare_all(release, first_seed).is_good()
+    })
 }
 
 /// All sets of one release.

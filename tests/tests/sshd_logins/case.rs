@@ -1,6 +1,7 @@
 //! One host as it is generated: people, files, and the logins to try.
 
 use rescind_agent::sshd::release::Release;
+use rescind_tests::readers::random::Random;
 
 use super::config::{self, Theme};
 use super::credentials::{Credential, Credentials, Kind};
@@ -8,7 +9,6 @@ use super::key_files::{self, Wanted};
 use super::nodes::Node;
 use super::pam;
 use super::people::{self, Person};
-use super::random::Random;
 
 pub struct Case {
     pub seed: u64,

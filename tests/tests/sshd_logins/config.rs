@@ -1,9 +1,9 @@
 //! Configurations of sshd: `Match` blocks, files that are included, and what decides who gets in.
 
 use rescind_agent::sshd::release::Release;
+use rescind_tests::readers::random::Random;
 
 use super::nodes::Node;
-use super::random::Random;
 
 /// What a case is mostly about.
 #[derive(Clone, Copy, PartialEq, Eq)]

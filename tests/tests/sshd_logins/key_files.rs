@@ -1,12 +1,13 @@
 //! Homes and key files: where they lie, whose they are, and what stands in them.
 
+use rescind_tests::readers::random::Random;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::credentials::Credentials;
 use super::nodes::{Node, What};
 use super::people::{ADMINS, Person};
-use super::random::Random;
 
 /// What stands before keys; `{us}` and `{other}` are the addresses that logins come from.
 const OPTIONS: [&str; 40] = [

@@ -29,57 +29,34 @@ mod nodes;
 mod pam;
 /// Generated accounts.
 mod people;
-/// The same numbers for the same seed.
-#[path = "../sudo_agreement/random.rs"]
-mod random;
 /// What `sshd -T` prints, and what we would.
 #[path = "../sshd_agreement/settings.rs"]
 mod settings;
 /// The booted host.
 mod stage;
 
+use std::fs;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use std::{fs, thread};
 
 use case::Case;
 use credentials::Credentials;
 use judge::Count;
 use rescind_agent::orders::Engine;
-use rescind_tests::Release;
+use rescind_tests::{Release, on_all_releases};
 use stage::Stage;
 
 /// Generated hosts for each release.
 const CASES: u64 = 500;
-/// The seeds of a release begin at so many times its place in [`Release::ALL`].
-const SEEDS_EACH: u64 = 1_000_000;
 
 fn main() -> ExitCode {
     // The product reads users' files in a child that is this program.
     if let Some(code) = rescind_agent::home::hidden_entry(std::env::args_os().skip(1)) {
         return code;
     }
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| Release::ALL.iter().any(|release| release.name() == word))
-        .collect();
-    let is_wanted =
-        |release: &Release| wanted.is_empty() || wanted.iter().any(|name| name == release.name());
-    let begin = Instant::now();
-    let releases: Vec<_> = (0..)
-        .zip(Release::ALL)
-        .filter(|(_, release)| is_wanted(release))
-        .map(|(place, release)| thread::spawn(move || compare(release, place * SEEDS_EACH)))
-        .collect();
-    let mut failed = false;
-    for release in releases {
-        match release.join() {
-            Ok(count) => failed |= !count.is_good(),
-            Err(_) => failed = true,
-        }
-    }
-    println!("sshd_logins: {:.0?}", begin.elapsed());
-    ExitCode::from(u8::from(failed))
+    on_all_releases("sshd_logins", |release, first_seed| {
+        compare(release, first_seed).is_good()
+    })
 }
 
 /// All generated hosts of one release.

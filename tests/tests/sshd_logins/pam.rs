@@ -1,7 +1,8 @@
 //! Stacks of PAM for sshd: what distributions ship, and what locks out or lets in more than it should.
 
+use rescind_tests::readers::random::Random;
+
 use super::nodes::Node;
-use super::random::Random;
 
 /// `auth` lines; those that are usual stand first.
 const AUTH: [&str; 9] = [

@@ -1,6 +1,6 @@
 //! Accounts in the states that shadow(5) knows, and some that it does not.
 
-use super::random::Random;
+use rescind_tests::readers::random::Random;
 
 /// `openssl passwd -6 -salt rescind secret`
 const HASH: &str = "$6$rescind$hwu/aITbcz5nCiLZ7F2/TanES.wp29JX/8k2UmloWZUFN0bdBadB1oz9cwRt26aDYU4rEsh8KYq04BPY5pZpg/";

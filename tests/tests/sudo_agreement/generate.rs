@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use rescind_agent::sudoers::Dialect;
-
-use super::random::Random;
+use rescind_tests::readers::random::Random;
 
 /// A policy and what to ask about it.
 pub struct Tree {

@@ -9,7 +9,6 @@ mod generate;
 mod json;
 mod judge;
 mod listing;
-mod random;
 
 use std::time::Instant;
 
