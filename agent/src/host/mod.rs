@@ -32,6 +32,8 @@ pub mod login_defs;
 pub mod membership;
 /// What could not be read, and why.
 pub mod not_read;
+/// nsswitch.conf(5): who else serves accounts and groups.
+pub mod nsswitch;
 
 /// passwd(5).
 pub mod passwd;

@@ -24,20 +24,6 @@ pub const fn locked_files(action: &Action) -> &'static [AccountFile] {
     }
 }
 
-/// The account that an order is about, when it is not this host's own.
-pub fn not_local(action: &Action, reading: &Reading<'_>) -> Option<AccountName> {
-    match action {
-        Action::DisableAccount { account }
-        | Action::EndSessions { account }
-        | Action::RevokeGroup { account, .. }
-        | Action::RevokeSudo { account } => {
-            let ours = reading.accounts.by_name(account).is_some();
-            (!ours).then(|| account.clone())
-        }
-        _ => None,
-    }
-}
-
 /// Reads the host, and before that what an order needs to know of its logins.
 pub fn read_for<'h>(host: &'h mut Host, action: &Action) -> Result<Reading<'h>, HostError> {
     let logins = matches!(action, Action::EndKeySessions { .. })
@@ -54,7 +40,8 @@ pub fn see(action: &Action, reading: &mut Reading<'_>) -> Result<Seen, HostError
     let mut seen = Seen::default();
     match action {
         Action::DisableAccount { account } => {
-            if let Some(account) = reading.accounts.by_name(account) {
+            if let Some(account) = reading.account(account) {
+                // Of an account of a directory there are none.
                 seen.fields = reading.fields(&account)?;
                 (seen.key_files, seen.gaps) = reading.key_files(&account);
                 seen.alive = reading.alive(&account);
@@ -67,9 +54,19 @@ pub fn see(action: &Action, reading: &mut Reading<'_>) -> Result<Seen, HostError
             let with_key = reading.with_key(*fingerprint, account.as_ref());
             seen.key_files = with_key.files.clone();
             seen.gaps = with_key.gaps.iter().cloned().collect();
+            let directories = match account {
+                Some(_) => Vec::new(),
+                None => reading.directories()?,
+            };
+            if !directories.is_empty() {
+                seen.gaps.push(format!(
+                    "accounts of a directory are not listed: the key may stand in their homes ({})",
+                    directories.join(", ")
+                ));
+            }
         }
         Action::EndSessions { account } => {
-            if let Some(account) = reading.accounts.by_name(account) {
+            if let Some(account) = reading.account(account) {
                 seen.alive = reading.alive(&account);
             }
         }
@@ -124,11 +121,14 @@ pub fn plan(action: &Action, seen: &Seen) -> Plan {
 
 /// The paths that an order is about, as they are.
 pub fn paths(action: &Action, reading: &mut Reading<'_>) -> Result<Vec<AccessPath>, HostError> {
-    let known = |reading: &Reading<'_>, account: &AccountName| reading.accounts.by_name(account);
+    let known = |reading: &Reading<'_>, account: &AccountName| reading.account(account);
     Ok(match action {
-        Action::DisableAccount { account } => match known(reading, account) {
-            Some(account) => reading.paths_to_close(&account),
-            None => Vec::new(),
+        Action::DisableAccount { account: name } => match reading.served_by_directory(name) {
+            Some(account) => reading.paths_of_directory(&account)?,
+            None => match known(reading, name) {
+                Some(account) => reading.paths_to_close(&account),
+                None => Vec::new(),
+            },
         },
         Action::RevokeKey {
             fingerprint,

@@ -22,6 +22,8 @@ pub struct Finding {
     pub undone: Vec<String>,
     /// What could not be read.
     pub gaps: Vec<String>,
+    /// Why not all of it is for this host to do, where that is so.
+    pub not_ours: Option<String>,
 }
 
 /// A reading that found the host as ordered, with nothing open, unknown or unread. It cannot be
@@ -38,7 +40,8 @@ impl Finding {
             .paths
             .iter()
             .all(|path| path.state == PathState::Closed);
-        if shut && self.undone.is_empty() && self.gaps.is_empty() {
+        let ours = self.not_ours.is_none();
+        if shut && ours && self.undone.is_empty() && self.gaps.is_empty() {
             Ok(Proof { paths: self.paths })
         } else {
             Err(self)
@@ -90,6 +93,7 @@ fn short_of_it(order: OrderId, finding: Finding, took_us: u64) -> Outcome {
         paths,
         undone,
         mut gaps,
+        ..
     } = finding;
     let (verdict, reason) = if open > 0 || !undone.is_empty() {
         let ways = (open > 0).then(|| format!("{open} ways in still open"));
@@ -121,17 +125,12 @@ pub fn refused(order: OrderId, guard: Guard, reason: String, took_us: u64) -> Ou
     )
 }
 
-/// Ends an order that this host cannot carry out.
-pub fn impossible(order: OrderId, reason: String, took_us: u64) -> Outcome {
-    outcome(
-        order,
-        Verdict::Impossible,
-        None,
-        reason,
-        vec![],
-        vec![],
-        took_us,
-    )
+/// Ends an order that this host cannot carry out, or not all of it: with what was found of the rest.
+pub fn impossible(order: OrderId, reason: String, found: Finding, took_us: u64) -> Outcome {
+    let (paths, gaps) = (found.paths, found.undone.into_iter().chain(found.gaps));
+    let gaps = gaps.take(REASONS_MAX).map(in_short).collect();
+    let verdict = Verdict::Impossible;
+    outcome(order, verdict, None, reason, paths, gaps, took_us)
 }
 
 fn outcome(
@@ -221,6 +220,7 @@ mod tests {
                 paths: states.iter().map(|state| path(*state)).collect(),
                 undone,
                 gaps,
+                ..Finding::default()
             };
             let outcome = from_finding(ORDER, finding, changed, "as ordered", 1);
             assert_eq!(outcome.verdict, want, "{states:?}");
@@ -254,6 +254,7 @@ mod tests {
             paths: vec![open; 2 * OUTCOME_PATHS_MAX],
             undone: vec![long(); 1000],
             gaps: vec![long(); 1000],
+            ..Finding::default()
         };
         let outcome = from_finding(ORDER, finding, true, "", 1);
         assert_eq!(

@@ -56,12 +56,6 @@ impl Question {
     }
 }
 
-/// Whether the name service knows an account that passwd(5) does not.
-pub fn served_by_directory(account: &AccountName) -> bool {
-    let arguments = ["passwd", "--", account.as_str()].map(OsStr::new);
-    ask("getent", &arguments, DEADLINE).is_ok_and(|answer| answer.status.success())
-}
-
 /// `getent shadow`: what programs of this host get to see, caches included.
 fn name_service(account: &AccountName) -> Confirmation {
     let arguments = ["shadow", "--", account.as_str()];

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use rescind_protocol::evidence::Event;
-use rescind_protocol::name::{AccountName, OrderId};
+use rescind_protocol::name::OrderId;
 use rescind_protocol::order::Action;
 use rescind_protocol::outcome::Outcome;
 
@@ -17,7 +17,7 @@ use crate::orders::guards::{self, Refusal};
 use crate::orders::host::{ChangeError, Host};
 use crate::orders::kept::Kept;
 use crate::orders::plan::{Change, Plan, PutOff};
-use crate::orders::{Engine, EngineError, confirm, reach};
+use crate::orders::{Engine, EngineError, directory, reach};
 use crate::paths::key_files::KeyFileRef;
 
 /// How often an order is planned anew because somebody changed a file meanwhile.
@@ -32,30 +32,13 @@ pub struct Applied {
     pub failures: Vec<String>,
 }
 
-/// What is looked at before the first change.
-#[derive(Debug, Clone, Copy)]
-pub struct Checks {
-    /// Whether the guards are asked.
-    pub guards: bool,
-    /// Whether the account must be one of this host's own.
-    pub must_be_local: bool,
-}
-
-impl Checks {
-    /// For what was allowed before.
-    pub const NONE: Self = Self {
-        guards: false,
-        must_be_local: false,
-    };
-}
-
-/// Why nothing was changed.
-#[derive(Debug)]
-pub enum Objection {
-    /// A guard says no.
-    Refused(Refusal),
-    /// passwd(5) does not know the account.
-    NotLocal(AccountName),
+/// Whether the guards are asked before the first change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guards {
+    /// They are.
+    Ask,
+    /// It was allowed before.
+    Passed,
 }
 
 impl Engine {
@@ -78,38 +61,41 @@ impl Engine {
             .state()
             .order(id)
             .is_some_and(|order| !order.planned.is_empty());
-        let mut checks = Checks {
-            guards: !begun,
-            must_be_local: !begun && self.host.is_live(),
-        };
-        let applied = loop {
-            match self.apply(id, action, checks)? {
-                Ok(applied) => break applied,
-                Err(Objection::Refused(refusal)) => return self.refuse(id, refusal),
-                Err(Objection::NotLocal(account)) => {
-                    if confirm::served_by_directory(&account) {
-                        return self.not_ours(id, &account);
-                    }
-                    // Nobody's account: there is nothing to close.
-                    checks.must_be_local = false;
-                }
-            }
+        let guards = if begun { Guards::Passed } else { Guards::Ask };
+        let applied = match self.apply(id, action, guards)? {
+            Ok(applied) => applied,
+            Err(refusal) => return self.refuse(id, refusal),
         };
         let changed = applied.changed || begun;
         let finding = self.verify(action, applied.failures)?;
         let took = self.since_accepted(id);
-        let outcome =
-            conclude::from_finding(id, finding, changed, actions::as_ordered(action), took);
+        let as_ordered = actions::as_ordered(action);
+        let outcome = self.ending(id, finding, changed, as_ordered, took)?;
         self.conclude(outcome)
     }
 
-    fn not_ours(&mut self, id: OrderId, account: &AccountName) -> Result<Outcome, EngineError> {
-        let why = format!(
-            "{account} is not in /etc/passwd; a directory serves it (nsswitch.conf(5)), \
-             disable it there"
-        );
-        let took = self.since_accepted(id);
-        self.conclude(conclude::impossible(id, why, took))
+    /// How an order ends of which a fresh reading found this.
+    pub(super) fn ending(
+        &mut self,
+        id: OrderId,
+        finding: Finding,
+        changed: bool,
+        as_ordered: &str,
+        took: u64,
+    ) -> Result<Outcome, EngineError> {
+        let Some(why) = finding.not_ours.clone() else {
+            return Ok(conclude::from_finding(
+                id, finding, changed, as_ordered, took,
+            ));
+        };
+        // In force, although not all of it is for this host to do: that it was planned tells so.
+        let order = self.store.state().order(id);
+        if order.is_some_and(|order| order.planned.is_empty()) {
+            let steps = Vec::new();
+            self.store
+                .append(&Event::Planned { order: id, steps }, None)?;
+        }
+        Ok(conclude::impossible(id, why, finding, took))
     }
 
     /// Plans and applies until nothing departs from the order, or something stands in the way.
@@ -119,8 +105,8 @@ impl Engine {
         &mut self,
         id: OrderId,
         action: &Action,
-        checks: Checks,
-    ) -> Result<Result<Applied, Objection>, EngineError> {
+        guards: Guards,
+    ) -> Result<Result<Applied, Refusal>, EngineError> {
         let mut applied = Applied::default();
         let mut put_off = PutOff::default();
         for round in 0..ROUNDS_MAX {
@@ -130,17 +116,10 @@ impl Engine {
             let lock = lock_for(&root, actions::locked_files(action), &mut applied);
             let (recently, now) = (reach::recently_closed(self, action), self.wall());
             let mut reading = actions::read_for(&mut self.host, action)?;
-            if round == 0 {
-                if checks.must_be_local
-                    && let Some(account) = actions::not_local(action, &reading)
-                {
-                    return Ok(Err(Objection::NotLocal(account)));
-                }
-                if checks.guards {
-                    let reach = reach::of(&mut reading, action, recently, now)?;
-                    if let Err(refusal) = guards::judge(&reach, &self.config.guards) {
-                        return Ok(Err(Objection::Refused(refusal)));
-                    }
+            if round == 0 && guards == Guards::Ask {
+                let reach = reach::of(&mut reading, action, recently, now)?;
+                if let Err(refusal) = guards::judge(&reach, &self.config.guards) {
+                    return Ok(Err(refusal));
                 }
             }
             let mut plan = actions::plan(action, &actions::see(action, &mut reading)?);
@@ -199,7 +178,7 @@ impl Engine {
             }
             self.store
                 .append(&Event::StepBegun { order: id, step }, None)?;
-            let owner = owner_of(change, accounts);
+            let owner = owner_of(change, accounts, self.host.is_live());
             let lock = lock.as_ref().filter(|_| change.needs_lock());
             let made = self.host.make(change, owner.as_ref(), lock);
             let (changed, error) = match made {
@@ -246,9 +225,10 @@ impl Engine {
             finding.undone.extend(failures);
         }
         finding.paths = actions::paths(action, &mut reading)?;
-        let account = action
-            .account()
-            .and_then(|name| reading.accounts.by_name(name));
+        if let Action::DisableAccount { account } = action {
+            finding.not_ours = reading.why_not_ours(account)?;
+        }
+        let account = action.account().and_then(|name| reading.account(name));
         let files = account.map_or_else(Vec::new, |account| {
             let (files, _) = reading.key_files_in_force(&account);
             let named = |file: KeyFileRef| (account.name.clone(), file.path);
@@ -279,10 +259,13 @@ impl Engine {
     }
 }
 
-/// The account as whose file a change is made, where it is about a file of an account.
-fn owner_of(change: &Change, accounts: &Accounts) -> Option<Account> {
+/// The account as whose file a change is made, where it is about a file of an account: this host's
+/// own, or that of a directory.
+fn owner_of(change: &Change, accounts: &Accounts, is_live: bool) -> Option<Account> {
     match change {
-        Change::RemoveKeys(keys) | Change::RestoreKeys(keys) => accounts.by_name(&keys.account),
+        Change::RemoveKeys(keys) | Change::RestoreKeys(keys) => {
+            directory::find(accounts, &keys.account, is_live)
+        }
         _ => None,
     }
 }

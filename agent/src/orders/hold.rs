@@ -19,12 +19,12 @@ use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::shadow::Shadow;
 use crate::orders::actions;
 use crate::orders::confirm::{Question, What};
-use crate::orders::enforce::{Applied, Checks, lock_for};
+use crate::orders::enforce::{Applied, Guards, lock_for};
 use crate::orders::interests::{Interests, Touched};
 use crate::orders::kept::Kept;
 use crate::orders::plan::{Change, Plan};
 use crate::orders::reading::Reading;
-use crate::orders::{Engine, EngineError, conclude, membership, sudo_denial};
+use crate::orders::{Engine, EngineError, membership, sudo_denial};
 use crate::store::{Clock, OrderState};
 
 /// Paths that one drift record names.
@@ -214,8 +214,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let before = self.clock.boot_us();
         let applied = if keep {
-            // Without checks nothing can be objected to.
-            let applied = self.apply(id, action, Checks::NONE)?;
+            // Without guards nothing is refused.
+            let applied = self.apply(id, action, Guards::Passed)?;
             applied.unwrap_or_default()
         } else {
             self.apply_unkept(id, action)?
@@ -223,7 +223,7 @@ impl Engine {
         let finding = self.verify(action, applied.failures)?;
         let took = self.clock.boot_us().saturating_sub(before);
         let held = "closed again, every way in that was looked at is closed";
-        let outcome = conclude::from_finding(id, finding, applied.changed, held, took);
+        let outcome = self.ending(id, finding, applied.changed, held, took)?;
         if !is_done(outcome.verdict) && self.last_verdict(id) == Some(outcome.verdict) {
             // Said before; a survey every few minutes need not say it again.
             return Ok(());
@@ -345,7 +345,7 @@ impl Engine {
         }
         for action in &actions {
             let account = action.account().filter(|_| !is_about_rules(action));
-            let account = account.and_then(|name| reading.accounts.by_name(name));
+            let account = account.and_then(|name| reading.account(name));
             if let Some(account) = account {
                 add_key_files(&mut interests, &reading, &account);
             }
@@ -392,7 +392,7 @@ fn is_only_knocking(reading: &Reading<'_>, action: &Action, plan: &Plan) -> bool
     };
     let of_processes =
         |change: &Change| matches!(change, Change::Freeze(_) | Change::EndSessions(_));
-    let account = reading.accounts.by_name(account);
+    let account = reading.account(account);
     plan.changes.iter().all(of_processes)
         && account.is_some_and(|account| !reading.has_processes(&account))
 }
@@ -439,7 +439,7 @@ fn put_back(
     }
     let mut paths = Vec::new();
     for name in names {
-        if let Some(account) = reading.accounts.by_name(&name) {
+        if let Some(account) = reading.account(&name) {
             paths.extend(reading.paths_to_close(&account));
         }
     }

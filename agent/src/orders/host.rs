@@ -23,6 +23,7 @@ use crate::host::replace::{ReplaceError, clean_leftovers, replace_account_file};
 use crate::host::root::{HostRoot, ReadError};
 use crate::host::shadow::Shadow;
 use crate::logins::LoginLog;
+use crate::orders::directory;
 use crate::orders::kept::{KeptFields, KeptKeys, KeptMembers};
 use crate::orders::key_files::{KEY_FILE_BYTES_MAX, PATIENCE, ids};
 use crate::orders::plan::Change;
@@ -526,7 +527,8 @@ impl Host {
             }
             Change::RestoreKeys(keys) => {
                 let accounts = Accounts::load(&self.root)?;
-                let Some(account) = accounts.by_name(&keys.account) else {
+                let is_live = self.root.is_live();
+                let Some(account) = directory::find(&accounts, &keys.account, is_live) else {
                     return Ok(false);
                 };
                 let content = self.read_key_file(&ids(&account), &account, &keys.path)?;

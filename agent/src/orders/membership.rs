@@ -16,7 +16,9 @@ use crate::host::group::Group;
 use crate::host::gshadow::Gshadow;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::membership::{List, ListChange};
+use crate::host::nsswitch::{USERDB, beyond_files_for_groups, lines};
 use crate::host::root::ReadError;
+use crate::orders::directory::NSSWITCH;
 use crate::orders::host::HostError;
 use crate::orders::kept::KeptMembers;
 use crate::orders::reading::Reading;
@@ -26,15 +28,6 @@ use crate::sys::command::ask;
 
 /// pam_group(8) gives groups by it.
 const GROUP_CONF: &str = "/etc/security/group.conf";
-const NSSWITCH: &str = "/etc/nsswitch.conf";
-const SETTINGS_BYTES_MAX: u64 = 1 << 20;
-/// Where systemd-userdbd(8) finds memberships.
-const USERDB: [&str; 4] = [
-    "/etc/userdb",
-    "/run/userdb",
-    "/usr/local/lib/userdb",
-    "/usr/lib/userdb",
-];
 /// How long the name service may take to say in which groups somebody is.
 const ID_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -59,7 +52,7 @@ impl Reading<'_> {
         group: &GroupName,
     ) -> Result<Membership, HostError> {
         let files = Files::read(self)?;
-        let known = self.accounts.by_name(account);
+        let known = self.account(account);
         let of = files.of(group);
         let mut found = Membership::default();
         for (file, changes) in files.removals(&of, account) {
@@ -88,7 +81,8 @@ impl Reading<'_> {
         if of.gids.contains(&account.gid) {
             let words = "it is the account's primary group; usermod -g gives it another";
             let mut path = path_of(account, words.into());
-            path.source = source(AccountFile::Passwd, account.passwd_line);
+            let line = Some(account.passwd_line).filter(|line| *line > 0);
+            path.source = line.and_then(|line| source(AccountFile::Passwd, line));
             found.paths.push(path);
         }
     }
@@ -157,7 +151,7 @@ impl Reading<'_> {
                 found.paths.push(path);
             }
         }
-        let others = other_sources(self.optional(NSSWITCH)?.as_deref());
+        let others = beyond_files_for_groups(self.optional(NSSWITCH)?.as_deref());
         if others.is_empty() {
             return Ok(());
         }
@@ -177,14 +171,6 @@ impl Reading<'_> {
             )),
         }
         Ok(())
-    }
-
-    fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, HostError> {
-        match self.root().read(Path::new(path), SETTINGS_BYTES_MAX) {
-            Ok(file) => Ok(Some(file.bytes)),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 
@@ -300,42 +286,6 @@ fn source(file: AccountFile, line: u32) -> Option<Source> {
     })
 }
 
-/// The lines of a settings file without comments.
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n').map(|line| {
-        let code = line.split(|byte| *byte == b'#').next();
-        code.unwrap_or_default().trim_ascii()
-    })
-}
-
-/// The services of nsswitch.conf(5), besides the host's own files, that say who is in which group.
-fn other_sources(nsswitch: Option<&[u8]>) -> Vec<String> {
-    let of = |database: &[u8]| {
-        let mut lines = lines(nsswitch.unwrap_or_default());
-        lines.find_map(|line| {
-            line.strip_prefix(database)?
-                .trim_ascii_start()
-                .strip_prefix(b":")
-        })
-    };
-    // Without a line for it, `initgroups` is as `group` (nsswitch.conf(5)).
-    let services = of(b"initgroups")
-        .or_else(|| of(b"group"))
-        .unwrap_or_default();
-    let text = String::from_utf8_lossy(services);
-    let words = text.split_ascii_whitespace();
-    // What systemd knows besides its own users lies in files that are looked at, or is home(1)'s.
-    let local = ["files", "compat", "systemd", "db"];
-    words
-        .filter(|word| !local.contains(word) && !word.contains(['[', ']', '=']))
-        .map(printable_word)
-        .collect()
-}
-
-fn printable_word(word: &str) -> String {
-    word.escape_default().to_string()
-}
-
 /// The names of an account's groups, as `id` has them from all name services.
 fn groups_by_id(account: &AccountName) -> Option<Vec<Vec<u8>>> {
     let arguments = ["-nG", "--", account.as_str()].map(OsStr::new);
@@ -354,32 +304,4 @@ pub fn files() -> [PathBuf; 4] {
         GROUP_CONF.into(),
         NSSWITCH.into(),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn name_services_besides_the_files() {
-        for (text, want) in [
-            ("", ""),
-            ("group: files systemd\n", ""),
-            (
-                "passwd: files sss\ngroup:\tfiles [SUCCESS=merge] systemd\n",
-                "",
-            ),
-            ("group: files sss # ldap\n", "sss"),
-            ("group : compat winbind ldap", "winbind ldap"),
-            ("group: files sss\ninitgroups: files\n", ""),
-            ("#group: sss\n", ""),
-        ] {
-            assert_eq!(
-                other_sources(Some(text.as_bytes())).join(" "),
-                want,
-                "{text}"
-            );
-        }
-        assert!(other_sources(None).is_empty());
-    }
 }

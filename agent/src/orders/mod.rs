@@ -15,6 +15,8 @@ mod becoming;
 pub mod conclude;
 /// Asking the host's own deciders.
 mod confirm;
+/// Accounts that a directory serves.
+mod directory;
 /// From an accepted order to its outcome.
 mod enforce;
 /// The rules that keep an order from harming the organisation.

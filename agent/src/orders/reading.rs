@@ -4,6 +4,7 @@
 //! change. Within one reading every file is read once, so that what is planned and what is judged
 //! is the same state of it.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -67,6 +68,8 @@ pub struct Reading<'h> {
     turns: Turns,
     /// What is known of logins, for those who ask; an order does not.
     logins: Option<Arc<History>>,
+    /// Accounts that a directory was asked for.
+    pub(super) served: RefCell<BTreeMap<AccountName, Option<Account>>>,
 }
 
 /// A key, and the one account or all whose files are looked through for it.
@@ -121,6 +124,7 @@ impl<'h> Reading<'h> {
             keys_of: None,
             turns: Turns::default(),
             logins: None,
+            served: RefCell::default(),
         })
     }
 
@@ -209,7 +213,7 @@ impl<'h> Reading<'h> {
         let by_name = |name: &AccountName| accounts.by_name(name);
         let mut keys = BTreeSet::from([key]);
         let some: Option<Vec<Account>> = match (account, &self.keys_of) {
-            (Some(name), _) => Some(by_name(name).into_iter().collect()),
+            (Some(name), _) => Some(self.account(name).into_iter().collect()),
             (None, Some(names)) => Some(names.iter().filter_map(by_name).collect()),
             (None, None) => None,
         };
@@ -541,7 +545,11 @@ impl<'h> Reading<'h> {
     /// Whose processes an order about this account means. A uid that several accounts share, or
     /// that belongs to the system, is never taken whole: services run as it.
     pub fn subject(&self, account: &Account) -> Subject {
-        let shared = self.accounts.is_shared(account.uid);
+        let mut shared = self.accounts.is_shared(account.uid);
+        if account.passwd_line == 0 {
+            // A directory's account with the uid of one of ours.
+            shared |= !self.accounts.by_uid(account.uid).is_empty();
+        }
         Subject {
             name: account.name.clone(),
             uid: account.uid,

@@ -25,11 +25,21 @@ impl Engine {
         let took = |engine: &Self| engine.since_accepted(id);
         let Some(standing) = self.store.state().order(of) else {
             let why = format!("there is no order {of} on this host to release");
-            return self.conclude(conclude::impossible(id, why, took(self)));
+            return self.conclude(conclude::impossible(
+                id,
+                why,
+                Finding::default(),
+                took(self),
+            ));
         };
         if !standing.order().action.is_standing() {
             let why = format!("order {of} is not one that stays in force");
-            return self.conclude(conclude::impossible(id, why, took(self)));
+            return self.conclude(conclude::impossible(
+                id,
+                why,
+                Finding::default(),
+                took(self),
+            ));
         }
         // Released before: what was given back then was verified then, and is not ours any more.
         let released_before = standing.released_by.is_some_and(|by| by != id);

@@ -34,7 +34,7 @@ impl Reading<'_> {
     pub fn sudo_of(&mut self, account: &AccountName) -> Result<SudoSeen, HostError> {
         let mut seen = SudoSeen::default();
         let acting = self.all_acting();
-        if let Some(account) = self.accounts.by_name(account) {
+        if let Some(account) = self.account(account) {
             seen.paths = acting.sudo_paths(&account, &self.accounts, today());
         }
         // Without a policy there is nothing to add to, and nothing that grants.

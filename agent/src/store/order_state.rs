@@ -79,8 +79,8 @@ pub struct OrderState {
     /// Whether that was reported as a contest.
     #[n(12)]
     pub contested: bool,
-    /// Whether it first ended as refused or impossible. What ends so later, when it already
-    /// holds something closed, stays in force.
+    /// Whether it first ended as refused, or as impossible before anything was planned. What ends so
+    /// later, when it already holds something closed, stays in force.
     #[n(13)]
     pub void: bool,
 }
@@ -92,7 +92,7 @@ impl OrderState {
     }
 
     /// Whether it is in force: accepted, of a kind that stands, not released, and not ended as
-    /// refused or impossible, which change nothing and so have nothing to hold.
+    /// refused, or impossible altogether, which change nothing and so have nothing to hold.
     pub const fn is_standing(&self) -> bool {
         self.order().action.is_standing() && self.released_by.is_none() && !self.void
     }
@@ -154,7 +154,12 @@ impl OrderState {
             ),
             Event::Concluded { outcome } => {
                 self.void = match self.outcome {
-                    None => matches!(outcome.verdict, Verdict::Refused | Verdict::Impossible),
+                    // What was planned may have closed something, and goes on doing so.
+                    None => match outcome.verdict {
+                        Verdict::Refused => true,
+                        Verdict::Impossible => self.planned.is_empty(),
+                        _ => false,
+                    },
                     Some(_) => self.void,
                 };
                 self.outcome = Some(condensed(outcome));

@@ -173,9 +173,26 @@ impl Host {
     /// Installs doas(1) and polkit(8), as tests/setup/fetch-debs.sh has fetched them.
     #[track_caller]
     pub fn install_doas_and_polkit(&self) {
+        self.install_fetched("");
+    }
+
+    /// Installs dropbear(8) and newuidmap(1), likewise.
+    #[track_caller]
+    pub fn install_dropbear_and_uidmap(&self) {
+        self.install_fetched("-ways");
+    }
+
+    /// Installs a name service that has its accounts elsewhere (libnss-extrausers), likewise.
+    #[track_caller]
+    pub fn install_another_name_service(&self) {
+        self.install_fetched("-directory");
+    }
+
+    #[track_caller]
+    fn install_fetched(&self, which: &str) {
         let debs = std::env::var_os("RESCIND_DEBS")
             .map_or("/var/cache/rescind-tests/debs".into(), PathBuf::from);
-        let dir = debs.join(self.release.name());
+        let dir = debs.join(format!("{}{which}", self.release.name()));
         let Ok(found) = std::fs::read_dir(&dir) else {
             panic!(
                 "{} is missing: run tests/setup/fetch-debs.sh",

@@ -101,7 +101,10 @@ fn what_is_put_back_each_second_is_closed_each_time(release: Release) {
             !line.contains("None"),
             "not closed within a second: {fought}"
         );
-        took.extend(line.split(' ').map(|ms| ms.parse::<u32>().expect("milliseconds")));
+        took.extend(
+            line.split(' ')
+                .map(|ms| ms.parse::<u32>().expect("milliseconds")),
+        );
     }
     assert_eq!(took.len(), 3 * times, "{fought}");
     took.sort_unstable();

@@ -5,6 +5,7 @@ mod copies;
 mod crashes;
 mod deferred;
 mod delivery;
+mod directory;
 mod key_sessions;
 mod knocking;
 mod refusals;
