@@ -140,10 +140,12 @@ pub fn check(mut from: impl BufRead, key: Option<VerifyingKey>) -> Result<Vec<Ch
             break;
         }
         number += 1;
-        // What JSON says of a mistake quotes what it did not want, which may be all of the line.
+        // What JSON says of a mistake quotes what it did not want, which may be all of the line and
+        // hold anything.
+        let shown = |c: char| if c.is_control() { '?' } else { c };
         let bad = |why: String| BadBundle::Line {
             line: number,
-            why: why.chars().take(WHY_CHARS_MAX).collect(),
+            why: why.chars().take(WHY_CHARS_MAX).map(shown).collect(),
         };
         if !text.ends_with('\n') {
             return Err(bad(

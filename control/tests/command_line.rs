@@ -147,6 +147,26 @@ async fn a_revocation_from_the_command_to_the_proof() {
     );
 }
 
+#[tokio::test]
+async fn a_key_is_revoked_before_what_it_opened_is_ended() {
+    const KEY: &str = "SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA";
+    let server = ServerProcess::start("").await;
+    enrolled(&server, "web1").await;
+    let mut words = vec!["revoke", "key", KEY, "--host", "web1", "--json"];
+    words.extend(WHY);
+    let one = json_of(server.rescind(&words).await);
+    assert_eq!(one["order"], one["orders"][0]["id"]);
+    words.push("--end-sessions");
+    let two = json_of(server.rescind(&words).await);
+    assert_eq!(two["order"], Value::Null);
+    let kinds = [0, 1].map(|nth| two["orders"][nth]["action"]["kind"].clone());
+    assert_eq!(kinds, ["revoke_key", "end_key_sessions"]);
+    let mut words = vec!["end-sessions", "--opened-with", KEY, "--host", "web1"];
+    words.extend(WHY);
+    let text = good(server.rescind(&words).await);
+    assert!(text.contains("web1"), "{text}");
+}
+
 fn order_key_of(agent: &FakeAgent) -> String {
     agent.identity.order_keys[0].to_string()
 }

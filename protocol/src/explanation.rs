@@ -57,7 +57,7 @@ impl fmt::Display for Explanation {
             (_, None) => writeln!(f, "{account}: no step to root was found")?,
             (_, Some(sure)) => writeln!(f, "{account} becomes root ({})", spaced(sure))?,
         }
-        branches(f, &self.steps, "")?;
+        branches(f, &self.steps, "", DEPTH_MAX)?;
         if self.cut {
             writeln!(f, "There is more than was followed.")?;
         }
@@ -71,11 +71,15 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Steps deeper than any host follows are not shown.
-const DEPTH_MAX: usize = 1024;
+/// The most steps behind each other that are shown: no host has as many, and whoever shows them
+/// goes down as deep.
+const DEPTH_MAX: usize = 100;
 
 /// The steps below each other, those that follow a step indented behind it.
-fn branches(f: &mut fmt::Formatter<'_>, steps: &[Step], indent: &str) -> fmt::Result {
+fn branches(f: &mut fmt::Formatter<'_>, steps: &[Step], indent: &str, left: usize) -> fmt::Result {
+    if left == 0 && !steps.is_empty() {
+        return writeln!(f, "{indent}└─ and so on");
+    }
     for (index, step) in steps.iter().enumerate() {
         let last = index + 1 == steps.len();
         let (branch, below) = if last {
@@ -96,9 +100,7 @@ fn branches(f: &mut fmt::Formatter<'_>, steps: &[Step], indent: &str) -> fmt::Re
         let (reason, sure) = (plain(&step.reason), spaced(&step.sure));
         let to = &step.to;
         writeln!(f, "{indent}{branch} {reason} → {to}{group} ({sure}){place}")?;
-        if indent.len() < DEPTH_MAX {
-            branches(f, &step.then, &format!("{indent}{below}"))?;
-        }
+        branches(f, &step.then, &format!("{indent}{below}"), left - 1)?;
     }
     Ok(())
 }
@@ -165,6 +167,13 @@ mod tests {
             serde_json::from_value::<Explanation>(json).unwrap(),
             explained
         );
+        for _ in 0..DEPTH_MAX {
+            let then = std::mem::take(&mut explained.steps);
+            explained.steps = vec![step("bob", "yes", then)];
+        }
+        let deep = explained.to_string();
+        assert_eq!(deep.matches("may become bob").count(), DEPTH_MAX);
+        assert!(deep.contains("└─ and so on\n"), "{deep}");
         (explained.root, explained.steps, explained.cut) = (None, Vec::new(), false);
         explained.gaps.clear();
         assert_eq!(explained.to_string(), "alice: no step to root was found\n");

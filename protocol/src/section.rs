@@ -90,12 +90,14 @@ pub enum BadSection {
     Row(usize),
 }
 
-/// What JSON says of a mistake. It quotes what it did not want, which may be all of a section.
+/// What JSON says of a mistake. It quotes what it did not want, which may be all of a section and
+/// hold anything.
 fn beginning(error: &serde_json::Error) -> String {
     const CHARS_MAX: usize = 200;
     let text = error.to_string();
-    let mut shown: String = text.chars().take(CHARS_MAX).collect();
-    if shown.len() < text.len() {
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    let mut shown: String = text.chars().take(CHARS_MAX).map(printable).collect();
+    if text.chars().nth(CHARS_MAX).is_some() {
         shown.push_str(&format!(
             "… (line {} column {})",
             error.line(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::client::{Client, segment};
 use super::table::Table;
-use super::{Failure, duration, print, print_json, sections};
+use super::{Failure, duration, list, print, print_json, sections};
 
 /// Show a host's accounts, each with how many ways in are open, what runs as it and its last login,
 /// or what its survey found, section by section
@@ -81,7 +81,7 @@ impl Inventory {
             "LAST USED",
             "FROM",
         ]);
-        for account in answer["accounts"].as_array().into_iter().flatten() {
+        for account in list(&answer, "accounts")? {
             let text = |key: &str| plain(&account[key]);
             table.row([
                 text("account"),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::client::{Client, segment};
 use super::table::Table;
-use super::{Failure, print, print_json};
+use super::{Failure, list, print, print_json};
 use crate::bundle::{self, Checked};
 
 /// Verify and export what hosts recorded
@@ -101,7 +101,7 @@ impl Verify {
         } else {
             let mut table = Table::new(["HOST", "CHAIN", "RECORDS", "VERIFIED", "HEAD"]);
             for answer in &answers {
-                for chain in answer["chains"].as_array().into_iter().flatten() {
+                for chain in list(answer, "chains")? {
                     table.row([
                         answer["name"].as_str().unwrap_or_default().into(),
                         chain["chain"].to_string(),

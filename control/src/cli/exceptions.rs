@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::table::Table;
-use super::{Failure, print, print_json};
+use super::{Failure, list, print, print_json};
 use crate::api::exceptions::CloseRequest;
 
 /// List what is not as ordered and needs somebody, or close it
@@ -88,7 +88,7 @@ impl Audit {
             print_json(&audit)?;
         } else {
             let mut table = Table::new(["ID", "AT", "OPERATOR", "VIA", "ACTION", "WHAT"]);
-            for entry in audit["entries"].as_array().into_iter().flatten() {
+            for entry in list(&audit, "entries")? {
                 let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
                 table.row([
                     entry["id"].to_string(),
@@ -101,8 +101,11 @@ impl Audit {
             }
             print(&table.to_text("nothing yet"))?;
         }
-        match audit["first_tampered"].as_i64() {
-            None => Ok(()),
+        match audit.get("first_tampered") {
+            Some(Value::Null) => Ok(()),
+            None => Err(Failure::Failed(
+                "the server does not say whether the entries are as they were written".into(),
+            )),
             Some(id) => Err(Failure::Failed(format!(
                 "entry {id} is not as it was written"
             ))),

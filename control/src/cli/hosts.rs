@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::asks::last_used;
 use super::client::{Client, segment};
 use super::table::Table;
-use super::{Failure, duration, print, print_json};
+use super::{Failure, duration, list, print, print_json};
 
 /// List hosts, or remove one
 #[derive(Debug, Args)]
@@ -99,8 +99,7 @@ impl Paths {
         if json {
             return print_json(&answer);
         }
-        let paths = answer["paths"].as_array().cloned().unwrap_or_default();
-        print(&paths_table(&paths))
+        print(&paths_table(list(&answer, "paths")?))
     }
 }
 

@@ -216,6 +216,12 @@ async fn ask_server(global: Global, command: Command) -> Result<(), Failure> {
     }
 }
 
+/// A list of an answer. One that is not there is no empty one.
+fn list<'v>(answer: &'v serde_json::Value, name: &str) -> Result<&'v [serde_json::Value], Failure> {
+    let found = answer[name].as_array().map(Vec::as_slice);
+    found.ok_or_else(|| Failure::Failed(format!("the server's answer has no list of {name}")))
+}
+
 /// Prints a value as JSON, indented.
 fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Failed(e.to_string()))?;
@@ -267,6 +273,13 @@ mod tests {
         }
         command().debug_assert();
         check(&command(), "");
+    }
+
+    #[test]
+    fn a_list_that_is_not_there_is_not_empty() {
+        let answer = serde_json::json!({ "paths": [], "accounts": null });
+        assert_eq!(list(&answer, "paths").map(<[_]>::len).ok(), Some(0));
+        assert!(list(&answer, "accounts").is_err() && list(&answer, "chains").is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::client::{Client, segment};
 use super::follow::{FollowArgs, follow_all};
 use super::words::{event_line, heading, orders_table, summary};
-use super::{Failure, print, print_json};
+use super::{Failure, list, print, print_json};
 
 /// List orders, show what became of one, or write one to a file
 #[derive(Debug, Subcommand)]
@@ -89,7 +89,7 @@ impl Order {
                     return print_json(&shown);
                 }
                 print(&heading(&shown))?;
-                for event in shown["timeline"].as_array().into_iter().flatten() {
+                for event in list(&shown, "timeline")? {
                     print(&event_line(event, ""))?;
                 }
                 print(&summary(&shown["result"]))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::follow::{FollowArgs, follow_all};
 use super::table::Table;
-use super::{Failure, print, print_json};
+use super::{Failure, list, print, print_json};
 use crate::api::orders::Give;
 
 /// Take access away: an account, a key, a group, sudo
@@ -30,7 +30,7 @@ pub enum Revoke {
     },
     /// An SSH key opens nothing any more
     #[command(
-        after_help = "Example:\n  rescind revoke key SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA --all-hosts --ticket SEC-7 --reason 'laptop stolen'"
+        after_help = "Examples:\n  rescind revoke key SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA --all-hosts --ticket SEC-7 --reason 'laptop stolen'\n  rescind revoke key SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA --account alice --end-sessions --host web1 --ticket SEC-8 --reason 'key copied'"
     )]
     Key {
         /// Its fingerprint, as ssh-keygen -lf prints it
@@ -272,14 +272,31 @@ async fn give(
             approved_by: why.approved_by.clone(),
             source: Some("cli".into()),
         };
-        let given: Value = client.post("/v1/orders", &give).await?;
-        orders.extend(given["orders"].as_array().cloned().unwrap_or_default());
+        let given: Result<Value, Failure> = client.post("/v1/orders", &give).await;
+        let given = given.and_then(|given| Ok(list(&given, "orders")?.to_vec()));
+        match given {
+            Ok(given) => orders.extend(given),
+            // The earlier ones are in force all the same.
+            Err(error) if !orders.is_empty() => {
+                show_given(json, &orders)?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
     if follow.wanted() {
         return follow_all(client, json, &orders, &follow).await;
     }
+    show_given(json, &orders)
+}
+
+fn show_given(json: bool, orders: &[Value]) -> Result<(), Failure> {
     if json {
-        return print_json(&json!({ "orders": orders }));
+        let mut given = json!({ "orders": orders });
+        if let [one] = orders {
+            given["order"] = one["id"].clone();
+        }
+        return print_json(&given);
     }
     let mut table = Table::new(["ORDER", "HOST", "SEQ", "STATE"]);
     for order in orders {
