@@ -9,7 +9,8 @@ use crate::sshd::printable::printable;
 
 /// What paths lead to.
 pub trait Paths {
-    /// Of one path; `None` where a directory on the way is missing, or it could not be looked at.
+    /// Of one path; `None` where a directory on the way is missing, or it could not be looked at,
+    /// which is then said elsewhere.
     fn way(&self, path: &[u8]) -> Option<Rc<Looked>>;
 }
 

@@ -190,3 +190,19 @@ fn where_programs_could_not_be_looked_for() {
             .contains(&"/tmp holds more than 4096 names".into())
     );
 }
+
+#[test]
+fn programs_of_rules_that_cannot_be_looked_at() {
+    let files = Files::with(&[(
+        "etc/sudoers",
+        "deploy ALL=(root) NOPASSWD: /opt/loop/run, list\n",
+    )]);
+    files.link("opt/loop", "loop");
+    assert_eq!(files.explain("deploy"), [""; 0]);
+    assert_eq!(
+        files.gaps("deploy"),
+        ["/opt/loop/run is reached through too many symbolic links, or a loop of them"]
+    );
+    // What nobody is let do is not looked at.
+    assert_eq!(files.gaps("alice"), [""; 0]);
+}

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::gaps::Gaps;
 use crate::home::{HomeChild, Looked, Trace, Why};
 use crate::host::root::HostRoot;
+use crate::sshd::printable::printable;
 
 /// How long one path may take.
 pub const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,6 +22,8 @@ pub struct Ground {
     homes: RefCell<HomeChild>,
     known: RefCell<HashMap<Vec<u8>, Answer>>,
     hangs: RefCell<usize>,
+    /// What those who follow paths asked for and could not be told.
+    not_known: RefCell<Gaps>,
 }
 
 /// What a path leads to; `None` where a directory on the way is missing, or why it is not known.
@@ -33,6 +37,7 @@ impl Ground {
             homes: RefCell::new(homes),
             known: RefCell::default(),
             hangs: RefCell::default(),
+            not_known: RefCell::default(),
         })
     }
 
@@ -41,8 +46,16 @@ impl Ground {
         self.homes.borrow_mut()
     }
 
-    /// What a path leads to.
+    /// What could not be told to those who follow paths, since the last call.
+    pub fn take_not_known(&self) -> Gaps {
+        self.not_known.take()
+    }
+
+    /// What a path leads to. One that does not begin at `/` leads nowhere that is known here.
     pub fn look(&self, path: &[u8]) -> Answer {
+        if !path.starts_with(b"/") {
+            return Err(format!("{} does not begin with '/'", printable(path)));
+        }
         if let Some(known) = self.known.borrow().get(path) {
             return known.clone();
         }
@@ -79,6 +92,11 @@ impl Ground {
 
 impl crate::escalation::ground::Paths for Ground {
     fn way(&self, path: &[u8]) -> Option<Rc<Looked>> {
-        self.look(path).ok().flatten()
+        // What a rule names that is no path is no file that anybody could change.
+        if !path.starts_with(b"/") {
+            return None;
+        }
+        let found = self.look(path);
+        self.not_known.borrow_mut().known(found).flatten()
     }
 }

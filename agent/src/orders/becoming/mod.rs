@@ -65,6 +65,7 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanati
         today,
     };
     let mut explained = follow(account, &ways);
+    gaps.extend(ground.take_not_known().told("programs of rules"));
     gaps.sort_unstable();
     gaps.dedup();
     explained.cut |= found.cut || more || more_vouched || more_setids;
