@@ -52,10 +52,16 @@ pub(super) async fn follow_all(
     let until = Instant::now() + follow.timeout;
     let mut ends = Vec::with_capacity(orders.len());
     for group in orders.chunks(FOLLOWED_AT_ONCE) {
-        let many = orders.len() > 1;
-        let following = group
-            .iter()
-            .map(|order| follow_one(client, json, order, follow, until, many));
+        let following = group.iter().map(|order| {
+            follow_one(
+                client,
+                json,
+                order,
+                follow,
+                until,
+                told_apart(order, orders),
+            )
+        });
         ends.extend(join_all(following).await);
     }
     let ends = ends.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -72,19 +78,30 @@ pub(super) async fn follow_all(
     }
 }
 
+/// What its lines begin with, so that they can be told from those of the others.
+fn told_apart(order: &Value, orders: &[Value]) -> String {
+    let name = order["host_name"].as_str().unwrap_or("?");
+    let of_host = orders.iter().filter(|other| other["host"] == order["host"]);
+    match (
+        orders.len(),
+        of_host.count(),
+        order["action"]["kind"].as_str(),
+    ) {
+        (0 | 1, _, _) => String::new(),
+        (_, 2.., Some(kind)) => format!("{name}, {}: ", kind.replace('_', "-")),
+        _ => format!("{name}: "),
+    }
+}
+
 async fn follow_one(
     client: &Client,
     json: bool,
     order: &Value,
     follow: &FollowArgs,
     until: Instant,
-    many: bool,
+    prefix: String,
 ) -> Result<Ended, Failure> {
     let id = order["id"].as_str().unwrap_or_default();
-    let prefix = match order["host_name"].as_str() {
-        Some(name) if many => format!("{name}: "),
-        _ => String::new(),
-    };
     let path = format!(
         "/v1/orders/{id}/follow?confirm_ms={}",
         follow.confirm_timeout.as_millis()
@@ -131,8 +148,9 @@ async fn follow_one(
             outcome = event["detail"]["result"].clone();
         }
     }
-    if !json {
-        print(&summary(&outcome))?;
+    let rest = summary(&outcome);
+    if !json && !rest.is_empty() {
+        print(&format!("{prefix}{rest}"))?;
     }
     Ok(ended)
 }
@@ -176,4 +194,26 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
         .into_iter()
         .filter_map(|(_, output)| output)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_several_orders_are_told_apart() {
+        let order = |host: &str, kind: &str| json!({ "host": host, "host_name": format!("{host}.test"), "action": { "kind": kind } });
+        let [one, two, other] = [
+            order("a", "revoke_key"),
+            order("a", "end_key_sessions"),
+            order("b", "revoke_key"),
+        ];
+        let all = [one.clone(), two.clone(), other.clone()];
+        assert_eq!(told_apart(&one, std::slice::from_ref(&one)), "");
+        assert_eq!(told_apart(&one, &all), "a.test, revoke-key: ");
+        assert_eq!(told_apart(&two, &all), "a.test, end-key-sessions: ");
+        assert_eq!(told_apart(&other, &all), "b.test: ");
+    }
 }
