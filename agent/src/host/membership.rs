@@ -1,11 +1,14 @@
 //! The lists of names in group(5) and gshadow(5): taking one name out, and undoing just that.
 
+use std::collections::BTreeSet;
+
 use minicbor::{Decode, Encode};
 use rescind_protocol::name::AccountName;
 
 use super::group::members;
 use super::lines::{Edit, Lines, field_range, number};
 use super::password::Restored;
+use super::slots;
 
 /// Which list of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -41,6 +44,26 @@ pub struct ListChange {
     /// The list without the name.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub written: Vec<u8>,
+    /// The slots of what was taken out, see [`super::slots`]: places in the list, where nobody else
+    /// took from it before.
+    #[n(6)]
+    pub slots: Vec<u32>,
+    /// How many slots the list has.
+    #[n(7)]
+    pub total: u32,
+    /// The slots that others hold when it is given back.
+    #[cbor(skip)]
+    pub still: BTreeSet<u32>,
+}
+
+impl ListChange {
+    /// Whether it is the same change of the same line, whatever the others took.
+    pub fn is_same_edit(&self, other: &Self) -> bool {
+        let place = |change: &Self| (change.group.clone(), change.line, change.list);
+        place(self) == place(other)
+            && self.previous == other.previous
+            && self.written == other.written
+    }
 }
 
 impl List {
@@ -70,6 +93,9 @@ pub(super) fn removals(
             };
             let previous = &line[field];
             if members(previous).any(|member| member == name) {
+                let is_name = |entry: &[u8]| entry.trim_ascii_start() == name;
+                let slots = (1..).zip(entries(previous));
+                let slots = slots.filter(|(_, entry)| is_name(entry));
                 changes.push(ListChange {
                     group: group.to_vec(),
                     nth,
@@ -77,6 +103,9 @@ pub(super) fn removals(
                     list: *list,
                     previous: previous.to_vec(),
                     written: without(previous, name),
+                    slots: slots.map(|(slot, _)| slot).collect(),
+                    total: u32::try_from(entries(previous).count()).unwrap_or(u32::MAX),
+                    still: BTreeSet::new(),
                 });
             }
         }
@@ -117,8 +146,10 @@ pub(super) fn restore(
             continue;
         };
         let now = &lines.line(index)[at.clone()];
-        let new = if now == change.written {
+        let new = if now == change.written && change.still.is_empty() {
             change.previous.clone()
+        } else if let Some(whole) = change.put_back(now, name) {
+            whole
         } else if members(now).any(|member| member == name) {
             answers.push(Restored::NothingToDo);
             continue;
@@ -133,6 +164,28 @@ pub(super) fn restore(
     }
     lines.edit(edits);
     answers
+}
+
+impl ListChange {
+    /// The list with each entry that was taken out at its place; `None` where it is not the list they
+    /// were taken out of.
+    fn put_back(&self, now: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+        if members(now).any(|member| member == name) {
+            return None;
+        }
+        let is_name = |entry: &&[u8]| entry.trim_ascii_start() == name;
+        let taken = entries(&self.previous).filter(is_name);
+        let back = self.slots.iter().copied().zip(taken);
+        let now: Vec<&[u8]> = entries(now).collect();
+        let whole = slots::put_back(now.into_iter(), back, &self.still, self.total)?;
+        Some(whole.join(&b','))
+    }
+}
+
+/// The entries of a list as they stand; none of an empty one.
+fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let all = list.split(|byte| *byte == b',');
+    all.filter(move |_| !list.is_empty())
 }
 
 /// Whether a list has the name that was taken out of it.

@@ -55,5 +55,7 @@ mod link_lock;
 pub mod lock;
 /// One file for another, whole, durable, with everything but the content kept.
 pub mod replace;
+/// Places in a sequence from which several take.
+pub mod slots;
 /// The steps of that.
 mod staged;

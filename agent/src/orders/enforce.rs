@@ -129,6 +129,10 @@ impl Engine {
                 plan.changes.retain(|change| !change.needs_lock());
             }
             put_off = plan.put_off(true);
+            if plan.changes.iter().any(Change::takes_from_a_place) {
+                let own = self.kept_by(id)?;
+                self.places()?.assign(&mut plan, &own);
+            }
             let stale = match plan.changes.is_empty() {
                 true => false,
                 false => self.make_all(id, &plan, &plan.kept(), &accounts, lock, &mut applied)?,
@@ -169,6 +173,9 @@ impl Engine {
             },
             undo.as_ref().map(|undo| undo.as_slice()),
         )?;
+        if let Some(places) = &mut self.places {
+            places.add(kept);
+        }
         let mut stale = false;
         for (step, change) in (0u32..).zip(&plan.changes) {
             let later = &plan.changes[step as usize..];

@@ -199,7 +199,7 @@ impl Host {
                 self.rewrite(keys, account, |now| Ok(without(now, keys)?.into()))
             }
             Change::RestoreKeys(keys) => self.rewrite(keys, account, |now| {
-                Ok(authorized_keys::restore(now, &keys.lines, &keys.left).into())
+                Ok(authorized_keys::restore(now, &keys.lines, &keys.still, keys.total).into())
             }),
             Change::LeaveGroup(members) => leave_group(need(lock)?, members),
             Change::RestoreMembers(members) => restore_members(need(lock)?, members),
@@ -405,11 +405,14 @@ fn leave_group(lock: &AccountLock<'_>, members: &KeptMembers) -> Result<bool, Ch
     let groups: BTreeSet<&[u8]> = members.changes.iter().map(|c| c.group.as_slice()).collect();
     let account = &members.account;
     // What a release gives back is what was planned, so nothing else may be changed.
-    let is_planned = |now: Vec<ListChange>| match now == members.changes {
-        true => Ok(()),
-        false => Err(ChangeError::Stale(
-            members.file.path().display().to_string(),
-        )),
+    let planned = &members.changes;
+    let is_planned = |now: Vec<ListChange>| {
+        let same = now.iter().zip(planned).all(|(a, b)| a.is_same_edit(b));
+        if same && now.len() == planned.len() {
+            return Ok(());
+        }
+        let path = members.file.path().display().to_string();
+        Err(ChangeError::Stale(path))
     };
     edit(lock, members.file, |bytes| match members.file {
         AccountFile::Group => {

@@ -4,8 +4,10 @@
 //! lines can hold secrets in their options. It holds no password hash: locking only puts a `!` in
 //! front, so the hash itself stays where it was.
 
+use std::collections::BTreeSet;
+
 use minicbor::{Decode, Encode};
-use rescind_protocol::name::{AccountName, Digest};
+use rescind_protocol::name::AccountName;
 
 use crate::host::expiry::ExpiryChange;
 use crate::host::lock::AccountFile;
@@ -83,9 +85,12 @@ pub struct KeptKeys {
     /// The lines.
     #[n(2)]
     pub lines: Vec<RemovedLine>,
-    /// The digest of the file without them: while it is still that, they go back to their places.
+    /// How many slots the file has for lines (`host::slots`): what others took among them.
     #[n(3)]
-    pub left: Digest,
+    pub total: u32,
+    /// The slots that others hold when the lines are given back.
+    #[cbor(skip)]
+    pub still: BTreeSet<u32>,
 }
 
 impl std::fmt::Debug for KeptKeys {
@@ -161,11 +166,10 @@ impl Kept {
                 None => self.keys.push(keys),
                 Some(known) => {
                     for line in keys.lines {
-                        if !known.lines.contains(&line) {
+                        if !known.lines.iter().any(|first| first.is_same(&line)) {
                             known.lines.push(line);
                         }
                     }
-                    known.left = keys.left;
                     known.lines.sort_by_key(|line| line.line);
                 }
             }
@@ -181,6 +185,7 @@ mod tests {
         RemovedLine {
             line: number,
             bytes: bytes.to_vec(),
+            slot: number,
         }
     }
 
@@ -210,7 +215,8 @@ mod tests {
             path: b"/home/alice/.ssh/authorized_keys".to_vec(),
             account: "alice".parse().unwrap(),
             lines,
-            left: Digest::default(),
+            total: 3,
+            still: BTreeSet::new(),
         };
         let mut kept = Kept {
             fields: vec![fields(&[0], b"")],
@@ -235,7 +241,8 @@ mod tests {
             path: b"/k".to_vec(),
             account: "alice".parse().unwrap(),
             lines: vec![line(1, b"environment=\"TOKEN=hunter2\" ssh-ed25519 AAAA")],
-            left: Digest::default(),
+            total: 3,
+            still: BTreeSet::new(),
         };
         assert!(!format!("{keys:?}").contains("hunter2"));
     }

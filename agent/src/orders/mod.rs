@@ -41,6 +41,8 @@ mod key_sessions;
 mod membership;
 /// What can be asked of a host without an agent.
 mod onlooker;
+/// What orders have taken out of files, place by place.
+mod places;
 /// From an order and what is on the host to the changes to make.
 pub mod plan;
 /// What an order would touch, for the guards.
@@ -73,6 +75,7 @@ use crate::config::{Config, Trust, layout, os_name};
 use crate::orders::accept::{Judgement, Rejection, Seen, Trusted};
 use crate::orders::hold::WatchList;
 use crate::orders::interests::Interests;
+use crate::orders::places::Places;
 use crate::store::{Clock, HostClock, IndexWork, Options, Sight, Store, StoreError};
 
 pub use crate::orders::confirm::Question;
@@ -134,6 +137,8 @@ pub struct Engine {
     /// What matters to the orders in force.
     interests: Interests,
     watch_list: WatchList,
+    /// What orders in force took; read from the journal when it is needed first.
+    places: Option<Places>,
 }
 
 /// What became of an order on arrival.
@@ -196,6 +201,7 @@ impl Engine {
             to_confirm: VecDeque::new(),
             interests: Interests::default(),
             watch_list: WatchList::Unknown,
+            places: None,
         };
         engine.note_enrolment()?;
         Ok(engine)

@@ -4,6 +4,8 @@
 //! what is already as ordered yields no change, so an empty plan means that nothing departs from
 //! the order.
 
+use std::collections::BTreeSet;
+
 use rescind_protocol::evidence::{Step, StepKind};
 use rescind_protocol::name::{AccountName, KeyFingerprint};
 
@@ -246,7 +248,8 @@ fn removal(seen: &KeyFileSeen, remove: impl Fn(&KeyFile) -> Removed) -> Option<C
         Change::RemoveKeys(KeptKeys {
             path: seen.path.clone(),
             account: seen.account.clone(),
-            left: taken.left(),
+            total: taken.lines,
+            still: BTreeSet::new(),
             lines: taken.removed,
         })
     })
@@ -339,6 +342,11 @@ impl Change {
             Self::LeaveGroup(members) | Self::RestoreMembers(members) => Some(members.file),
             _ => None,
         }
+    }
+
+    /// Whether it takes something out of a sequence that others may take from, too.
+    pub const fn takes_from_a_place(&self) -> bool {
+        matches!(self, Self::RemoveKeys(_) | Self::LeaveGroup(_))
     }
 
     /// The account that it is about.

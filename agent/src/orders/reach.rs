@@ -11,6 +11,8 @@ use crate::orders::Engine;
 use crate::orders::guards::{Reach, RootWays};
 use crate::orders::host::HostError;
 use crate::orders::reading::Reading;
+use crate::paths::facts::Shell;
+use crate::paths::verdict::limits;
 use crate::rights::sudo::SudoFacts;
 use crate::rights::{Asks, Reach as HowFar};
 
@@ -131,6 +133,7 @@ fn root_ways(
             continue;
         };
         for path in ways_in(reading, account) {
+            let certain = how.certain && path.certain;
             let goes = match what {
                 Loss::Everything => true,
                 Loss::Key(key) => path.key == Some(*key),
@@ -139,7 +142,7 @@ fn root_ways(
             if goes {
                 ways.closed
                     .push(format!("{}: {}, {}", account.name, path.words, how.words));
-            } else if how.certain {
+            } else if certain {
                 ways.left
                     .push(format!("{}: {}, {}", account.name, path.words, how.words));
             }
@@ -157,7 +160,8 @@ fn root_ways(
         let Some(how) = how.filter(|how| how.certain) else {
             continue;
         };
-        if let Some(path) = ways_in(reading, &account).into_iter().next() {
+        let mut paths = ways_in(reading, &account).into_iter();
+        if let Some(path) = paths.find(|path| path.certain) {
             ways.left
                 .push(format!("{}: {}, {}", account.name, path.words, how.words));
             break;
@@ -169,10 +173,18 @@ fn root_ways(
 struct WayIn {
     words: String,
     key: Option<KeyFingerprint>,
+    /// Whether it leads to a shell for sure.
+    certain: bool,
 }
 
-/// The open ways in that somebody could use tomorrow: not the sessions that happen to be open.
+/// The open ways to a shell that somebody could use tomorrow: not the sessions that happen to be
+/// open, and not what leads to a tunnel. One that is for some clients only is one for them.
 fn ways_in(reading: &mut Reading<'_>, account: &Account) -> Vec<WayIn> {
+    let has_shell = match reading.shell(account) {
+        Shell::Runs => true,
+        Shell::Unknown(_) => false,
+        Shell::Refuses | Shell::Missing | Shell::NotExecutable => return Vec::new(),
+    };
     let paths = reading.ways_in(account, None).into_iter();
     let open = paths.filter(|path| {
         path.state == PathState::Open
@@ -181,6 +193,7 @@ fn ways_in(reading: &mut Reading<'_>, account: &Account) -> Vec<WayIn> {
                 Mechanism::SshPublicKey | Mechanism::SshPassword | Mechanism::ConsolePassword
             )
     });
+    let to_less = [limits::ONE_COMMAND, limits::WITH_OTHERS, limits::NO_SHELL];
     open.map(|path| WayIn {
         words: match (&path.mechanism, &path.fingerprint) {
             (Mechanism::SshPublicKey, Some(key)) => format!("ssh key {key}"),
@@ -188,6 +201,7 @@ fn ways_in(reading: &mut Reading<'_>, account: &Account) -> Vec<WayIn> {
             _ => "password over ssh".into(),
         },
         key: path.fingerprint,
+        certain: has_shell && !to_less.iter().any(|words| path.reason.contains(words)),
     })
     .collect()
 }
@@ -208,13 +222,25 @@ impl How {
             });
         }
         let right = sudo.becomes(account, root.first()?, root)?;
-        let asked = match right.asks {
-            Asks::Nothing => true,
-            Asks::OwnPassword => {
-                account.typed_password() == PasswordState::Usable && !account.oddities.number
+        let state = match right.asks {
+            Asks::Nothing => None,
+            Asks::OwnPassword => Some(account.typed_password()),
+            Asks::PasswordOf(state) => Some(state),
+            Asks::GroupPassword => Some(PasswordState::Unknown),
+        };
+        let asked = match state {
+            None => true,
+            Some(PasswordState::Usable) => {
+                right.asks != Asks::OwnPassword || !account.oddities.number
             }
-            Asks::PasswordOf(state) => state == PasswordState::Usable,
-            Asks::GroupPassword => false,
+            Some(PasswordState::Empty | PasswordState::Unknown) => false,
+            // Nobody can give the password that is asked.
+            Some(PasswordState::Locked | PasswordState::Unusable | PasswordState::Missing)
+                if right.spares.is_none() && right.doubt.is_none() =>
+            {
+                return None;
+            }
+            Some(_) => false,
         };
         let sure = right.reach == HowFar::Everything && right.doubt.is_none();
         let words = match right.source() {

@@ -492,7 +492,8 @@ impl<'h> Reading<'h> {
         ask(&facts, &mut self.files)
     }
 
-    fn shell(&mut self, account: &Account) -> Shell {
+    /// What the path of its login shell leads to.
+    pub fn shell(&mut self, account: &Account) -> Shell {
         let path: &[u8] = match account.shell.as_slice() {
             b"" => b"/bin/sh",
             path => path,

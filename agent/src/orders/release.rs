@@ -15,6 +15,7 @@ use crate::orders::enforce::{Applied, lock_for};
 use crate::orders::hold::WatchList;
 use crate::orders::host::{self, HostError};
 use crate::orders::kept::{Kept, KeptKeys, KeptMembers};
+use crate::orders::places::Places;
 use crate::orders::plan::{self, Change, Forbidden, Plan};
 use crate::orders::{Engine, EngineError};
 use crate::store::OrderState;
@@ -48,11 +49,13 @@ impl Engine {
         } else {
             self.kept_by(of)?
         };
-        let (plan, held) = self.split(of, kept)?;
+        let (mut plan, held) = self.split(of, kept)?;
+        self.places()?.tell(&mut plan);
         let applied = self.give_back(id, of, &plan, held)?;
         if !released_before {
             self.store
                 .append(&Event::Released { order: of, by: id }, None)?;
+            self.places = None;
             self.watch_list = WatchList::Unknown;
         }
         let finding = self.verify_given_back(&plan, applied.failures)?;
@@ -64,6 +67,20 @@ impl Engine {
         let outcome =
             conclude::from_finding(id, finding, !plan.changes.is_empty(), reason, took(self));
         self.conclude(outcome)
+    }
+
+    /// What the orders in force have taken, place by place.
+    pub(super) fn places(&mut self) -> Result<&Places, EngineError> {
+        if self.places.is_none() {
+            let standing = self.store.state().standing();
+            let standing: Vec<OrderId> = standing.map(|order| order.order().id).collect();
+            let mut places = Places::default();
+            for order in standing {
+                places.add(&self.kept_by(order)?);
+            }
+            self.places = Some(places);
+        }
+        Ok(self.places.get_or_insert_default())
     }
 
     /// All that an order took, over all its attempts.
@@ -273,6 +290,7 @@ mod tests {
         let blob = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20", [byte; 32].as_slice()].concat();
         RemovedLine {
             line: byte.into(),
+            slot: byte.into(),
             bytes: format!("ssh-ed25519 {}\n", STANDARD.encode(blob)).into_bytes(),
         }
     }
@@ -282,7 +300,8 @@ mod tests {
             path: format!("/keys/{account}").into_bytes(),
             account: account.parse().unwrap(),
             lines: lines.iter().map(|byte| line(*byte)).collect(),
-            left: rescind_protocol::name::Digest::default(),
+            total: 9,
+            still: BTreeSet::new(),
         }
     }
 

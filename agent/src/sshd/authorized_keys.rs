@@ -1,9 +1,12 @@
 //! An authorized_keys file, kept byte for byte.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use minicbor::{Decode, Encode};
-use rescind_protocol::name::{Digest, KeyFingerprint};
+use rescind_protocol::name::KeyFingerprint;
+
+use crate::host::slots::put_back;
 
 use super::key_line::{Entry, KeyLine, LineKey};
 
@@ -42,11 +45,23 @@ pub struct RemovedLine {
     /// Its bytes, line feed included where it had one. They can hold secrets.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub bytes: Vec<u8>,
+    /// Its slot, see [`crate::host::slots`]: its line, where nobody else took lines before.
+    #[n(2)]
+    pub slot: u32,
+}
+
+impl RemovedLine {
+    /// Whether it is the same line, taken from the same place in what there was.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.line == other.line && self.bytes == other.bytes
+    }
 }
 
 /// A file without some of its lines.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Removed {
+    /// How many lines the file had.
+    pub lines: u32,
     /// The file as it should be now.
     pub new_bytes: Vec<u8>,
     /// What was taken out, in order.
@@ -168,6 +183,7 @@ impl KeyFile {
         let mut result = Removed {
             new_bytes: Vec::with_capacity(self.bytes.len()),
             removed: Vec::new(),
+            lines: 0,
         };
         for (number, raw) in (1..).zip(self.bytes.split_inclusive(|b| *b == b'\n')) {
             match Entry::parse(number, raw) {
@@ -175,50 +191,50 @@ impl KeyFile {
                     result.removed.push(RemovedLine {
                         line: number,
                         bytes: raw.to_vec(),
+                        slot: number,
                     });
                 }
                 _ => result.new_bytes.extend_from_slice(raw),
             }
+            result.lines = number;
         }
         result
     }
 }
 
-impl Removed {
-    /// The digest of the file as it was left, to be kept for [`restore`].
-    pub fn left(&self) -> Digest {
-        Digest::of(&self.new_bytes)
-    }
-}
-
-/// Puts lines back into a file.
+/// Puts lines back into a file that had `total` slots for lines, of which `still` are held by others.
 ///
-/// Where the file is still what was `left` behind, every line comes back to its place and the file is byte for byte
-/// what it was. Where somebody changed it since, lines that are already there are passed over and the others go to
-/// the end.
-pub fn restore(current: &[u8], removed: &[RemovedLine], left: &Digest) -> Vec<u8> {
-    if Digest::of(current) == *left {
-        interleave(current, removed)
-    } else {
-        append(current, removed)
+/// Where it has as many lines as it should, every line comes back to its place: a file that nobody
+/// else changed is byte for byte what it was. Where it has not, lines that are already there are passed
+/// over and the others go to the end.
+pub fn restore(
+    current: &[u8],
+    removed: &[RemovedLine],
+    still: &BTreeSet<u32>,
+    total: u32,
+) -> Vec<u8> {
+    let lines: Vec<&[u8]> = current.split_inclusive(|b| *b == b'\n').collect();
+    let is_there = removed
+        .iter()
+        .any(|line| lines.contains(&line.bytes.as_slice()));
+    let back = removed
+        .iter()
+        .map(|line| (line.slot, line.bytes.as_slice()));
+    match put_back(lines.into_iter(), back, still, total) {
+        Some(whole) if !is_there => joined(&whole),
+        _ => append(current, removed),
     }
 }
 
-fn interleave(current: &[u8], removed: &[RemovedLine]) -> Vec<u8> {
-    let mut kept = current.split_inclusive(|b| *b == b'\n');
-    let mut back = removed.iter().peekable();
+/// Lines one after the other: one without a line feed gets it, unless it is the last.
+fn joined(lines: &[&[u8]]) -> Vec<u8> {
     let mut whole = Vec::new();
-    for number in 1.. {
-        match back.next_if(|line| line.line == number) {
-            Some(line) => whole.extend_from_slice(&line.bytes),
-            None => match kept.next() {
-                Some(raw) => whole.extend_from_slice(raw),
-                None => break,
-            },
+    for line in lines {
+        if !whole.is_empty() && !whole.ends_with(b"\n") {
+            whole.push(b'\n');
         }
+        whole.extend_from_slice(line);
     }
-    // Only a list that does not belong to this file leaves anything here.
-    back.for_each(|line| whole.extend_from_slice(&line.bytes));
     whole
 }
 
@@ -272,7 +288,12 @@ mod tests {
             removed.removed.iter().map(|r| r.line).collect::<Vec<_>>(),
             [3, 4, 8]
         );
-        let back = restore(&removed.new_bytes, &removed.removed, &removed.left());
+        let back = restore(
+            &removed.new_bytes,
+            &removed.removed,
+            &BTreeSet::new(),
+            removed.lines,
+        );
         assert_eq!(String::from_utf8(back).unwrap(), ugly);
         assert!(!format!("{file:?} {removed:?}").contains("command"));
     }
@@ -309,7 +330,12 @@ mod tests {
         let removed = KeyFile::parse(format!("{A} x\n{B} y").as_bytes()).remove_all_keys();
         assert_eq!(removed.new_bytes, b"");
         let changed = format!("# new\n{B} y");
-        let back = restore(changed.as_bytes(), &removed.removed, &removed.left());
+        let back = restore(
+            changed.as_bytes(),
+            &removed.removed,
+            &BTreeSet::new(),
+            removed.lines,
+        );
         assert_eq!(
             String::from_utf8(back).unwrap(),
             format!("# new\n{B} y\n{A} x\n")
@@ -348,7 +374,12 @@ mod tests {
                 let left = removed.new_bytes.split_inclusive(|b| *b == b'\n').count();
                 let all = text.split_inclusive('\n').count();
                 assert_eq!(left + removed.removed.len(), all);
-                let back = restore(&removed.new_bytes, &removed.removed, &removed.left());
+                let back = restore(
+                    &removed.new_bytes,
+                    &removed.removed,
+                    &BTreeSet::new(),
+                    removed.lines,
+                );
                 assert_eq!(back, text.as_bytes(), "{text:?}");
             }
         }

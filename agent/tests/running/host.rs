@@ -126,6 +126,21 @@ impl Host {
 
     /// Carries an order to the host.
     pub fn apply(&self, seq: u64, action: Action) -> Output {
+        let file = self.order(seq, action);
+        self.try_ask(&["apply", file.to_str().unwrap()])
+    }
+
+    /// What an order would do.
+    #[track_caller]
+    pub fn dry_run(&self, action: Action) -> Value {
+        let file = self.order(1, action);
+        let said = self.try_ask(&["apply", file.to_str().unwrap(), "--dry-run"]);
+        let answer = serde_json::from_slice(&said.stdout);
+        answer.unwrap_or_else(|error| panic!("{error}: {said:?}"))
+    }
+
+    /// A signed order in a file.
+    fn order(&self, seq: u64, action: Action) -> PathBuf {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let now = u64::try_from(now.as_millis()).unwrap();
         let order = Order {
@@ -145,7 +160,7 @@ impl Host {
         };
         let file = self.root.join("order");
         fs::write(&file, SignedOrder::seal(order, &self.order_key).to_bytes()).unwrap();
-        self.try_ask(&["apply", file.to_str().unwrap()])
+        file
     }
 
     pub fn disable(&self, seq: u64, name: &str) -> Output {

@@ -2,7 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod host;
+mod random;
 mod resurveys;
+mod root_guard;
+mod round_trips;
 mod surveys;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! authorized_keys, lists of revoked keys and of trusted CAs.
 
+use std::collections::BTreeSet;
+
 use rescind_agent::sshd::authorized_keys::{KeyFile, LeftOut, restore};
 use rescind_agent::sshd::key_line::{Entry, KeyLine, LineKey};
 use rescind_agent::sshd::key_options::KeyOptions;
@@ -129,13 +131,21 @@ fn removal(file: &KeyFile, bytes: &[u8]) {
         let lines = |file: &[u8]| file.split_inclusive(|byte| *byte == b'\n').count();
         assert_eq!(lines(left.bytes()), lines(bytes) - gone.len());
         assert_eq!(left.remove(&key.fingerprint).new_bytes, removed.new_bytes);
-        let back = restore(&removed.new_bytes, &removed.removed, &removed.left());
+        let back = restore(
+            &removed.new_bytes,
+            &removed.removed,
+            &BTreeSet::new(),
+            removed.lines,
+        );
         assert_eq!(back, bytes, "a removal is undone");
         // Somebody has changed the file meanwhile: what was theirs stays, and every key is there once.
         let changed = [&removed.new_bytes[..], b"\n# later"].concat();
-        let back = restore(&changed, &removed.removed, &removed.left());
+        let back = restore(&changed, &removed.removed, &BTreeSet::new(), removed.lines);
         assert!(back.starts_with(&changed));
-        assert_eq!(restore(&back, &removed.removed, &removed.left()), back);
+        assert_eq!(
+            restore(&back, &removed.removed, &BTreeSet::new(), removed.lines),
+            back
+        );
     }
     let removed = file.remove_all_keys();
     assert!(
@@ -145,7 +155,12 @@ fn removal(file: &KeyFile, bytes: &[u8]) {
             .is_none()
     );
     assert_eq!(
-        restore(&removed.new_bytes, &removed.removed, &removed.left()),
+        restore(
+            &removed.new_bytes,
+            &removed.removed,
+            &BTreeSet::new(),
+            removed.lines
+        ),
         bytes
     );
     is_told_safely(&format!(
