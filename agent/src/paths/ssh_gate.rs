@@ -4,7 +4,7 @@ use super::account_state::{self, Judge};
 use super::facts::{Facts, Shell};
 use super::ssh_pam;
 use super::verdict::Checks;
-use super::verdict::limits::NO_SHELL;
+use super::verdict::limits::{FORCED, NO_SHELL};
 use crate::host::account::Account;
 use crate::pam::Service;
 use crate::sshd::effective::{Effective, List, RootLogin};
@@ -53,6 +53,10 @@ pub fn check(
         account_state::check(account, Judge::SshdAlone, facts.today(), &mut checks);
     }
     check_shell(account, settings, &facts.shell, &mut checks);
+    if settings.force_command.value.is_some() {
+        // Not which: a command line may hold a secret, and reasons leave the host.
+        checks.note(format!("{FORCED}({})", settings.force_command.origin));
+    }
     check_lists(account, settings, connection, &mut checks);
     checks
 }

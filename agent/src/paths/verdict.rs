@@ -57,6 +57,8 @@ pub mod limits {
     pub const ONE_COMMAND: &str = ", for one command";
     /// Behind a key that is only for some clients.
     pub const FROM: &str = ", from ";
+    /// Before where sshd is told to run the same command for everybody.
+    pub const FORCED: &str = "only for the command of ForceCommand ";
     /// Before what a connection has to be like.
     pub const CONNECTION: &str = "(when the connection is ";
     /// Before the shell of an account that has none to speak of.
@@ -68,8 +70,16 @@ pub mod limits {
 /// Whether what is told of an open way says that it is not all that the account can do, or not for
 /// all who come. What was cut short may have said so.
 pub fn is_limited(reason: &str) -> bool {
-    use limits::{CONNECTION, FROM, NO_SHELL, ONE_COMMAND, WITH_OTHERS};
-    let words = [ONE_COMMAND, FROM, CONNECTION, NO_SHELL, WITH_OTHERS, "…"];
+    use limits::{CONNECTION, FORCED, FROM, NO_SHELL, ONE_COMMAND, WITH_OTHERS};
+    let words = [
+        ONE_COMMAND,
+        FROM,
+        FORCED,
+        CONNECTION,
+        NO_SHELL,
+        WITH_OTHERS,
+        "…",
+    ];
     words.iter().any(|words| reason.contains(words))
 }
 
@@ -230,6 +240,7 @@ mod tests {
         for how in [
             limits::ONE_COMMAND,
             ", from 10.0.0.1",
+            "; only for the command of ForceCommand (/etc/ssh/sshd_config:9)",
             " (when the connection is LocalPort 22)",
             "; no shell (/bin/false), but forwarding and sftp",
             "; only together with others: AuthenticationMethods publickey,password (default)",

@@ -244,6 +244,18 @@ fn reasons_name_the_line_that_closes() {
 }
 
 #[test]
+fn a_command_for_everybody() {
+    let config = "UsePAM yes\nMatch User alice\nForceCommand /bin/report --token s3c\n";
+    let paths = Host::new(config).file(KEYS, A).paths();
+    assert_eq!(
+        paths[0],
+        "SshPublicKey Open [/home/alice/.ssh/authorized_keys:1] the key is accepted; only for the command of \
+         ForceCommand (/etc/ssh/sshd_config:3)"
+    );
+    assert!(!paths.concat().contains("s3c"), "{paths:?}");
+}
+
+#[test]
 fn worlds() {
     let config = "PubkeyAuthentication no\nMatch Address 10.0.0.0/8\nPubkeyAuthentication yes\n";
     assert_eq!(
