@@ -241,6 +241,7 @@ impl<'h> UserFiles<'h> {
             // Only asked of what its group may write.
             group: match mode & GROUP_WRITABLE {
                 0 => GroupIs::Shared,
+                _ if self.groups_are_unknown() => GroupIs::Unknown,
                 _ => self.group_is(account, uid, gid),
             },
         }
@@ -257,6 +258,13 @@ impl<'h> UserFiles<'h> {
             gid: entry.gid,
         });
         group_is(gid, named.as_deref(), owner, account.uid, members)
+    }
+}
+
+impl UserFiles<'_> {
+    /// Whether group(5) is there and could not be read. Where it is missing, sshd finds no group.
+    fn groups_are_unknown(&self) -> bool {
+        matches!(self.accounts.group(), Err(error) if !error.is_missing())
     }
 }
 

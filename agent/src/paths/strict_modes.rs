@@ -25,6 +25,11 @@ pub fn refuses(facts: &KeyFileFacts, uid: u32, release: &Release) -> Option<Verd
     if let Some(why) = refused(Secure::No) {
         return Some(Verdict::closed(why));
     }
+    if let Some(why) = refused(Secure::Unknown) {
+        return Some(Verdict::unknown(format!(
+            "{why}: whose group it is cannot be told"
+        )));
+    }
     let why = refused(Secure::AtASecondTry)?;
     Some(Verdict::unknown(format!(
         "{why}: others have its group, but at a client's second try Debian's sshd forgets to count \
@@ -37,6 +42,7 @@ enum Secure {
     Yes,
     No,
     AtASecondTry,
+    Unknown,
 }
 
 fn is_secure(owner: &Ownership, uid: u32, private_groups: bool) -> Secure {
@@ -49,6 +55,7 @@ fn is_secure(owner: &Ownership, uid: u32, private_groups: bool) -> Secure {
     match owner.group {
         GroupIs::Private if private_groups => Secure::Yes,
         GroupIs::PrivateAtASecondTry if private_groups => Secure::AtASecondTry,
+        GroupIs::Unknown if private_groups => Secure::Unknown,
         _ => Secure::No,
     }
 }
@@ -71,6 +78,8 @@ pub enum GroupIs {
     Shared,
     /// That is not so, but sshd stops counting in the middle of passwd(5) and goes on from there the next time.
     PrivateAtASecondTry,
+    /// group(5) is there and cannot be read.
+    Unknown,
 }
 
 /// Whose a group is. `named` are the members that group(5) gives it, and `owner` is who owns the file; both are `None`
@@ -125,6 +134,10 @@ mod tests {
             group: GroupIs::PrivateAtASecondTry,
             ..own(1000, 0o664)
         };
+        let not_known = Ownership {
+            group: GroupIs::Unknown,
+            ..own(1000, 0o664)
+        };
         let (open, closed) = (None, Some(PathState::Closed));
         for (file, dir, on_debian, elsewhere) in [
             (own(1000, 0o600), own(1000, 0o700), open, open),
@@ -141,6 +154,13 @@ mod tests {
                 closed,
             ),
             (forgotten, own(1000, 0o777), closed, closed),
+            (
+                not_known,
+                own(1000, 0o700),
+                Some(PathState::Unknown),
+                closed,
+            ),
+            (not_known, own(1000, 0o777), closed, closed),
         ] {
             let facts = KeyFileFacts {
                 bytes: Vec::new(),
