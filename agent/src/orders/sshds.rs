@@ -40,7 +40,7 @@ pub fn find(
     moment: Option<&Moment<'_>>,
 ) -> Result<Vec<Sshd>, HostError> {
     let running = moment.map(running_configs).unwrap_or_default();
-    let mut wanted = running.clone();
+    let mut wanted = running.configs.clone();
     // Installed but not running: it may be started by a socket, or after the next boot.
     match root.exists(Path::new(PROGRAM)) {
         Ok(false) => {}
@@ -50,25 +50,36 @@ pub fn find(
     }
     let release = release_of(root, releases, Path::new(PROGRAM));
     let pam = HostPam::new(root);
-    Ok(wanted
-        .into_iter()
-        .take(SSHDS_MAX)
-        .map(|path| {
-            let config = match &release {
-                Ok(release) => Config::load(&SystemFiles(root), &path, release),
-                Err(why) => Err(ConfigError::Unreadable {
-                    file: PROGRAM.into(),
-                    problem: ReadProblem::Other(why.clone()),
-                }),
-            };
-            Sshd {
-                name: printable_path(&path),
-                pam: pam_services(&config, &pam),
-                config,
-                running: running.contains(&path),
-            }
+    let sshd = |path: &Path, config, running| Sshd {
+        name: printable_path(path),
+        pam: pam_services(&config, &pam),
+        config,
+        running,
+    };
+    let not_known = |path: &Path, why: String| {
+        Err(ConfigError::Unreadable {
+            file: path.to_owned(),
+            problem: ReadProblem::Other(why),
         })
-        .collect())
+    };
+    let mut wanted = wanted.into_iter();
+    let looked_at = wanted.by_ref().take(SSHDS_MAX).map(|path| {
+        let config = match &release {
+            Ok(release) => Config::load(&SystemFiles(root), &path, release),
+            Err(why) => not_known(Path::new(PROGRAM), why.clone()),
+        };
+        sshd(&path, config, running.configs.contains(&path))
+    });
+    let mut all: Vec<Sshd> = looked_at.collect();
+    if let Some(path) = wanted.next() {
+        let why = format!("of more than {SSHDS_MAX} sshds the rest is not looked at");
+        all.push(sshd(&path, not_known(&path, why), true));
+    }
+    all.extend(running.unread.into_iter().map(|(path, why)| {
+        let config = not_known(&path, why);
+        sshd(&path, config, true)
+    }));
+    Ok(all)
 }
 
 /// The services that a configuration may name.
@@ -84,14 +95,37 @@ fn pam_services(config: &Result<Config, ConfigError>, pam: &HostPam<'_>) -> Vec<
     names.into_iter().map(|name| pam.service(&name)).collect()
 }
 
-/// The `-f` of every listening sshd. One that was started without reads the usual file.
-pub fn running_configs(moment: &Moment<'_>) -> BTreeSet<PathBuf> {
+/// What the sshds that run were started with.
+#[derive(Debug, Default)]
+pub struct Running {
+    /// The `-f` of every one that listens. One that was started without reads the usual file.
+    configs: BTreeSet<PathBuf>,
+    /// The command lines that could not be read, and why.
+    unread: Vec<(PathBuf, String)>,
+}
+
+/// Looks at them.
+pub fn running_configs(moment: &Moment<'_>) -> Running {
     let processes = moment.table().processes.iter();
     let listening = processes.filter(|process| process.is_root() && process.comm == b"sshd");
-    listening
-        .filter_map(|process| moment.proc().command_line(process.pid).ok().flatten())
-        .map(|words| config_argument(&words).unwrap_or_else(|| CONFIG.into()))
-        .collect()
+    let mut running = Running::default();
+    for process in listening {
+        match moment.proc().command_line(process.pid) {
+            Ok(Some(words)) => {
+                let config = config_argument(&words).unwrap_or_else(|| CONFIG.into());
+                running.configs.insert(config);
+            }
+            // It has ended.
+            Ok(None) => {}
+            Err(gap) => {
+                let path = format!("/proc/{}/cmdline", process.pid).into();
+                running.unread.push((path, gap.to_string()));
+            }
+        }
+    }
+    // One is as good as many: nothing is known for sure then.
+    running.unread.truncate(SSHDS_MAX);
+    running
 }
 
 /// The configuration an sshd was started with, from its command line.
