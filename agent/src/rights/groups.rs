@@ -83,6 +83,15 @@ const ROOT_EQUIVALENT: [(&[u8], Reach, &str); 14] = [
     (b"nomad", Reach::Everything, "starts tasks as root (nomad)"),
 ];
 
+/// Which groups can write to programs below `/usr/local`.
+#[derive(Debug, Default)]
+pub struct UsrLocal {
+    /// Their gids.
+    pub groups: Vec<u32>,
+    /// Why there may be others.
+    pub not_known: Option<String>,
+}
+
 /// What a host has of groups that lets somebody do more, found once for all accounts.
 #[derive(Debug, Default)]
 pub struct GroupFacts {
@@ -106,6 +115,8 @@ struct RootEquivalent {
     /// By name: the first line that makes somebody a member of the gid, that of the group itself
     /// before others.
     members: HashMap<Vec<u8>, u32>,
+    /// Why it is not known to be one.
+    doubt: Option<String>,
 }
 
 #[derive(Debug)]
@@ -117,11 +128,11 @@ struct WithPassword {
 
 impl GroupFacts {
     /// From group(5) and gshadow(5), or why they could not be read; `None` where there is no
-    /// gshadow(5). `writes_usr_local` is the group that can write to `/usr/local`, if one can.
+    /// gshadow(5).
     pub fn new(
         group: Result<&Group, String>,
         gshadow: Option<Result<Gshadow, String>>,
-        writes_usr_local: Option<u32>,
+        usr_local: &UsrLocal,
     ) -> Self {
         let mut facts = Self::default();
         // Where gshadow(5) has the group, the password of group(5) is not asked.
@@ -148,9 +159,17 @@ impl GroupFacts {
                         facts.add_password(entry.name, entry.password, GROUP, entry.line);
                     }
                     let known = ROOT_EQUIVALENT.iter().find(|known| known.0 == entry.name);
-                    let writes = entry.name != b"staff" || writes_usr_local == Some(entry.gid);
-                    let Some((name, reach, how)) = known.filter(|_| writes) else {
+                    let Some((name, reach, how)) = known else {
                         continue;
+                    };
+                    let doubt = match entry.name {
+                        b"staff" if !usr_local.groups.contains(&entry.gid) => {
+                            let Some(why) = &usr_local.not_known else {
+                                continue;
+                            };
+                            Some(format!("whether it {how} is not known: {why}"))
+                        }
+                        _ => None,
                     };
                     let mut members = HashMap::new();
                     // The gid counts, by whatever name somebody is in it.
@@ -167,6 +186,7 @@ impl GroupFacts {
                         gid: entry.gid,
                         line: entry.line,
                         members,
+                        doubt,
                     });
                 }
             }
@@ -220,6 +240,7 @@ fn add_root_equivalent(account: &Account, facts: &GroupFacts, rights: &mut Vec<R
         rights.push(Right {
             words: format!("root by group {}: it {}", printable(group.name), group.how),
             reach: group.reach,
+            doubt: group.doubt.clone(),
             ..right(file, Some(line))
         });
     }
@@ -293,7 +314,11 @@ mod tests {
     fn groups(account: &Account, group: &str, gshadow: Option<&str>) -> Vec<String> {
         let group = Group::parse(group.into());
         let gshadow = gshadow.map(|text| Ok(Gshadow::parse(text.into())));
-        let facts = GroupFacts::new(Ok(&group), gshadow, Some(50));
+        let usr_local = UsrLocal {
+            groups: vec![50],
+            not_known: None,
+        };
+        let facts = GroupFacts::new(Ok(&group), gshadow, &usr_local);
         told(account, rights(account, &facts))
     }
 
@@ -328,6 +353,32 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_cannot_be_looked_at_may_be_anybodys() {
+        let mut account = alice();
+        account.groups.push(GroupRef {
+            name: "staff".into(),
+            gid: 50,
+        });
+        let group = Group::parse("staff:x:50:alice\n".into());
+        let told_with = |not_known: Option<&str>| {
+            let usr_local = UsrLocal {
+                groups: vec![51],
+                not_known: not_known.map(Into::into),
+            };
+            let facts = GroupFacts::new(Ok(&group), None, &usr_local);
+            told(&account, rights(&account, &facts))
+        };
+        assert_eq!(told_with(None), [""; 0]);
+        assert_eq!(
+            told_with(Some("/usr/local is not read")),
+            [
+                "Unknown /etc/group:1 whether it writes programs in /usr/local that root runs is not known: \
+                 /usr/local is not read"
+            ]
+        );
+    }
+
+    #[test]
     fn passwords_of_groups() {
         let group = "staff:$1$h:50:alice\nopen:$1$h:60:\nold:$1$h:70:\nempty::80:\nshut:!:90:\n";
         let gshadow = "staff:$6$h::\nopen:$6$h:bob,alice:\nempty:::\nshut:!$6$h::\ndocker:$6$h::\n";
@@ -346,7 +397,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_not_empty() {
         let denied = || "denied".to_owned();
-        let facts = GroupFacts::new(Err(denied()), Some(Err(denied())), None);
+        let facts = GroupFacts::new(Err(denied()), Some(Err(denied())), &UsrLocal::default());
         let told = told(&alice(), rights(&alice(), &facts));
         assert!(
             told.len() == 2 && told.iter().all(|path| path.starts_with("Unknown")),

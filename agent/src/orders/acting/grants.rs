@@ -12,7 +12,7 @@ use crate::host::lock::ACCOUNT_FILE_BYTES_MAX;
 use crate::host::root::HostRoot;
 use crate::rights::doas::{DOAS_CONF, DoasFacts};
 use crate::rights::doas_conf::DoasConf;
-use crate::rights::groups::GroupFacts;
+use crate::rights::groups::{GroupFacts, UsrLocal};
 use crate::rights::polkit::{Daemon, PolkitFacts, RuleFile};
 use crate::rights::polkit_files::{ADMINISTRATORS, KeyFile, LOCAL_AUTHORITY, RULES};
 use crate::rights::su::{Program, SuFacts};
@@ -25,13 +25,17 @@ pub fn groups(root: &HostRoot, accounts: &Accounts) -> GroupFacts {
         Err(error) if error.is_missing() => None,
         Err(error) => Some(Err(error.to_string())),
     };
-    let stat = |path| root.stat(Path::new(path)).ok();
-    let local = ["/usr/local/bin", "/usr/local/sbin", "/usr/local"];
-    let written = |standing: &crate::host::root::Standing| standing.stat.mode & 0o020 != 0;
-    let mut written = local.into_iter().filter_map(stat).filter(written);
-    let writes_usr_local = written.next().map(|standing| standing.stat.gid);
+    let mut usr_local = UsrLocal::default();
+    for path in ["/usr/local/bin", "/usr/local/sbin", "/usr/local"] {
+        match root.stat(Path::new(path)) {
+            Ok(found) if found.stat.mode & 0o020 != 0 => usr_local.groups.push(found.stat.gid),
+            Ok(_) => {}
+            Err(error) if error.is_missing() => {}
+            Err(error) => usr_local.not_known = Some(error.to_string()),
+        }
+    }
     let group = accounts.group().map_err(ToString::to_string);
-    GroupFacts::new(group, gshadow, writes_usr_local)
+    GroupFacts::new(group, gshadow, &usr_local)
 }
 
 /// Reads what polkit reads.
