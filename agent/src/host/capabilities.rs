@@ -1,5 +1,7 @@
 //! Capabilities of a program's file (capabilities(7)): `security.capability`.
 
+use std::io;
+
 /// Those that make root of whoever has them, by their numbers.
 const AS_GOOD_AS_ROOT: [(u32, &str); 14] = [
     (0, "cap_chown"),
@@ -17,6 +19,18 @@ const AS_GOOD_AS_ROOT: [(u32, &str); 14] = [
     (27, "cap_mknod"),
     (31, "cap_setfcap"),
 ];
+
+/// The names of those that make root, by the value that a file has, if it has one.
+///
+/// # Errors
+/// A value that is not understood is not none: it may hold any.
+pub(super) fn of_file(value: Option<&[u8]>) -> io::Result<Vec<&'static str>> {
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    let odd = || io::Error::new(io::ErrorKind::InvalidData, "its capabilities are unknown");
+    that_make_root(value).ok_or_else(odd)
+}
 
 /// The names of those that a file has and that make root; `None` for a value that is not understood.
 ///
@@ -56,5 +70,9 @@ mod tests {
         assert_eq!(that_make_root(&value(1 << 13)), Some(vec![]));
         assert_eq!(that_make_root(b"\0\0\0\x09\x01"), None);
         assert_eq!(that_make_root(b""), None);
+        assert_eq!(of_file(None).unwrap(), [""; 0]);
+        assert_eq!(of_file(Some(&value(1 << 7))).unwrap(), ["cap_setuid"]);
+        let odd = of_file(Some(b"")).unwrap_err();
+        assert_eq!(odd.to_string(), "its capabilities are unknown");
     }
 }

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::capabilities::that_make_root;
+use super::capabilities;
 use super::not_read::{NotRead, Notes};
 pub use super::walk::Keeping;
 use super::walk::{self, Kept, Located};
@@ -407,11 +407,7 @@ impl HostRoot {
         let found = self.locate(path)?;
         let file = fs::open_read(&found.dir, &found.name).map_err(|e| failed(path, e))?;
         let value = xattr::get(&file, c"security.capability").map_err(|e| failed(path, e))?;
-        let Some(value) = value else {
-            return Ok(Vec::new());
-        };
-        let odd = || io::Error::new(io::ErrorKind::InvalidData, "its capabilities are unknown");
-        that_make_root(&value).ok_or_else(|| failed(path, odd()))
+        capabilities::of_file(value.as_deref()).map_err(|error| failed(path, error))
     }
 
     /// The names in a directory, sorted by their bytes, if there are at most `max_entries`.
