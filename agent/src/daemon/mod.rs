@@ -155,7 +155,10 @@ impl Worker {
             match piece {
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(piece) => {
-                    self.memory.note_work();
+                    match piece {
+                        Work::Surveyed(_) => drop(self.memory.note_survey()),
+                        _ => self.memory.note_work(),
+                    }
                     self.take(piece);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -272,13 +275,16 @@ impl Worker {
                 look = Some(Look::At(hints.paths));
             }
         }
-        if Instant::now() >= self.next_survey {
+        let due = Instant::now() >= self.next_survey;
+        if due {
             self.next_survey = Instant::now() + spread(self.survey_every);
-            self.memory.note_work();
             look = Some(Look::Everywhere);
         }
         if let Some(look) = look {
             self.hold(&look);
+        }
+        if due && self.memory.note_survey() {
+            self.engine.let_children_go();
         }
     }
 

@@ -36,8 +36,6 @@ use crate::stamps::Tree;
 
 /// How long others may keep the locks of the account files.
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
-/// The child that works in homes is let go after this long without work.
-const CHILD_IDLE: Duration = Duration::from_secs(10);
 
 /// Why the host could not be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -308,10 +306,10 @@ impl Host {
         Ok(of_sudo + clean_leftovers(&self.root, Path::new("/etc"))?)
     }
 
-    /// Lets go what has not been needed for a while.
-    pub fn tidy(&mut self) {
-        self.homes.retire_if_idle(CHILD_IDLE);
-        self.ahead.retire_if_idle(CHILD_IDLE);
+    /// Lets the children go that have not been needed for a while.
+    pub fn let_children_go(&mut self, idle: Duration) {
+        self.homes.retire_if_idle(idle);
+        self.ahead.retire_if_idle(idle);
     }
 
     /// The kernel's boot id; empty where the host is not booted.

@@ -64,6 +64,7 @@ pub mod survey;
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::time::Duration;
 
 use rescind_protocol::PROTOCOL_VERSION;
 use rescind_protocol::evidence::{ChainHead, Channel, Event, NotAccepted, SealedRecord};
@@ -81,6 +82,9 @@ use crate::store::{Clock, HostClock, IndexWork, Options, Sight, Store, StoreErro
 pub use crate::orders::confirm::Question;
 pub use crate::orders::hold::Look;
 pub use crate::orders::host::Host;
+
+/// The children that work in homes are let go after so long without work.
+const CHILD_IDLE: Duration = Duration::from_secs(10);
 
 /// Why the engine could not do something. What was accepted stays accepted.
 #[derive(Debug, thiserror::Error)]
@@ -400,9 +404,14 @@ impl Engine {
     /// What may wait until nothing else does: old segments compacted, the index brought up to
     /// date, an idle child let go.
     pub fn tidy(&mut self) -> Result<IndexWork, EngineError> {
-        self.host.tidy();
+        self.host.let_children_go(CHILD_IDLE);
         self.store.compact_if_due()?;
         Ok(self.store.tend_index()?)
+    }
+
+    /// Lets the children go that work in homes: nobody is about to need them.
+    pub fn let_children_go(&mut self) {
+        self.host.let_children_go(Duration::ZERO);
     }
 
     /// Microseconds since an order was accepted, by the clock that does not jump.
