@@ -1,6 +1,6 @@
 //! All accounts of a host, from its files together.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -32,10 +32,15 @@ pub struct Accounts {
 #[derive(Debug, Default)]
 struct Found {
     uids: OnceCell<Numbers>,
+    /// How often a uid was searched for without them.
+    searches: Cell<usize>,
     primary_groups: OnceCell<Numbers>,
     gids: OnceCell<Numbers>,
     superusers: OnceCell<Vec<Account>>,
 }
+
+/// Uids that are searched for before all of them are put in order.
+const SEARCHES_MAX: usize = 8;
 
 /// What could not be known about the accounts.
 #[derive(Debug)]
@@ -133,7 +138,7 @@ impl Accounts {
 
     /// The lines of passwd(5) with a uid, in their order.
     pub fn of_uid(&self, uid: u32) -> impl Iterator<Item = PasswdEntry<'_>> {
-        let lines = self.uids().lines(uid);
+        let lines = self.lines_of_uid(uid).into_iter();
         lines.filter_map(|line| self.passwd.entry_at(line))
     }
 
@@ -156,12 +161,19 @@ impl Accounts {
 
     /// Whether more than one line of passwd(5) has the uid.
     pub fn is_shared(&self, uid: u32) -> bool {
-        self.uids().lines(uid).len() > 1
+        self.lines_of_uid(uid).len() > 1
     }
 
-    fn uids(&self) -> &Numbers {
+    /// A few are searched for; who asks for more is about to ask for all.
+    fn lines_of_uid(&self, uid: u32) -> Vec<u32> {
+        let Found { uids, searches, .. } = &self.found;
+        if uids.get().is_none() && searches.get() < SEARCHES_MAX {
+            searches.set(searches.get() + 1);
+            return self.passwd.of_uid(uid).map(|entry| entry.line).collect();
+        }
         let entries = || self.passwd.entries().map(|entry| (entry.uid, entry.line));
-        self.found.uids.get_or_init(|| Numbers::new(entries()))
+        let uids = uids.get_or_init(|| Numbers::new(entries()));
+        uids.lines(uid).collect()
     }
 
     /// The first account of a uid, as getpwuid(3) takes it, for an account that has it.
@@ -468,9 +480,9 @@ mod tests {
         let all: Vec<_> = accounts.iter().collect();
         let names: Vec<_> = all.iter().map(|account| account.name.as_str()).collect();
         assert_eq!(names, ["root", "toor", "alice", "bob", "ghost", "alice"]);
-        for account in all {
+        for account in all.iter().cycle().take(3 * SEARCHES_MAX) {
             assert!(
-                accounts.by_uid(account.uid).contains(&account),
+                accounts.by_uid(account.uid).contains(account),
                 "{account:?}"
             );
         }
@@ -506,7 +518,9 @@ mod tests {
         let names = |accounts: Vec<Account>| -> Vec<String> {
             accounts.iter().map(|a| a.name.to_string()).collect()
         };
-        assert_eq!(names(accounts.by_uid(1000)), ["a", "b", "c"]);
+        for _ in 0..=SEARCHES_MAX {
+            assert_eq!(names(accounts.by_uid(1000)), ["a", "b", "c"]);
+        }
         assert_eq!(groups_of(&accounts.by_uid(1000)[0]), "h=7 g=1000 i=10007");
     }
 

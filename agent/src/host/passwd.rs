@@ -69,6 +69,15 @@ impl Passwd {
         entry(index, self.lines.line(index))
     }
 
+    /// The accounts of one uid: a search, for those who ask once.
+    pub fn of_uid(&self, uid: u32) -> impl Iterator<Item = PasswdEntry<'_>> {
+        // However it is written, with blanks, a `+` or zeros before it, these bytes are in it.
+        let candidates = self.lines.containing(format!("{uid}:").as_bytes());
+        candidates
+            .filter_map(|index| entry(index, self.lines.line(index)))
+            .filter(move |entry| entry.uid == uid)
+    }
+
     /// Lines that should be accounts and are not.
     pub fn unparsed(&self) -> impl Iterator<Item = Unparsed> {
         self.lines

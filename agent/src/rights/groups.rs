@@ -3,6 +3,7 @@
 //! `sudo`, `wheel` and `adm` are not among them: what they grant stands in sudoers(5) and in
 //! polkit's rules, and is told from there.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -135,14 +136,11 @@ impl GroupFacts {
         usr_local: &UsrLocal,
     ) -> Self {
         let mut facts = Self::default();
-        // Where gshadow(5) has the group, the password of group(5) is not asked.
-        let mut shadowed: HashSet<Vec<u8>> = HashSet::new();
         match &gshadow {
             None => {}
             Some(Err(why)) => facts.gshadow_not_read = Some(why.clone()),
             Some(Ok(gshadow)) => {
                 for entry in gshadow.entries() {
-                    shadowed.insert(entry.name.to_vec());
                     facts.add_password(entry.name, entry.password, GSHADOW, entry.line);
                     for name in entry.administrators() {
                         let of_name = facts.administrators.entry(name.to_vec()).or_default();
@@ -151,11 +149,19 @@ impl GroupFacts {
                 }
             }
         }
+        // Where gshadow(5) has the group, the password of group(5) is not asked.
+        let shadowed: OnceCell<HashSet<&[u8]>> = OnceCell::new();
+        let is_shadowed = |name: &[u8]| {
+            let gshadow = gshadow.iter().flatten();
+            let names = || gshadow.flat_map(Gshadow::entries).map(|entry| entry.name);
+            shadowed.get_or_init(|| names().collect()).contains(name)
+        };
         match group {
             Err(why) => facts.not_read = Some(why),
             Ok(group) => {
                 for entry in group.entries() {
-                    if !shadowed.contains(entry.name) {
+                    // Few have one there.
+                    if is_password(entry.password) && !is_shadowed(entry.name) {
                         facts.add_password(entry.name, entry.password, GROUP, entry.line);
                     }
                     let known = ROOT_EQUIVALENT.iter().find(|known| known.0 == entry.name);
@@ -195,7 +201,7 @@ impl GroupFacts {
     }
 
     fn add_password(&mut self, name: &[u8], field: &[u8], file: &'static str, line: u32) {
-        if PasswordState::of_field(field) == PasswordState::Usable {
+        if is_password(field) {
             self.with_password.push(WithPassword {
                 name: name.to_vec(),
                 file,
@@ -203,6 +209,10 @@ impl GroupFacts {
             });
         }
     }
+}
+
+fn is_password(field: &[u8]) -> bool {
+    PasswordState::of_field(field) == PasswordState::Usable
 }
 
 /// What the account is by its groups.
