@@ -4,7 +4,7 @@
 //! change. Within one reading every file is read once, so that what is planned and what is judged
 //! is the same state of it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::path::{AccessPath, Mechanism};
 
 use crate::home::{HomeChild, Look};
-use crate::host::account::{Account, shell_refuses};
+use crate::host::account::{Account, GroupRef, shell_refuses};
 use crate::host::accounts::Accounts;
 use crate::host::lock::{ACCOUNT_FILE_BYTES_MAX, AccountFile};
 use crate::host::login_defs::LoginDefs;
@@ -29,7 +29,7 @@ use crate::orders::kept::KeptFields;
 use crate::orders::key_files::{Purpose, Soon, UserFiles};
 use crate::orders::plan::KeyFileSeen;
 use crate::orders::sshds::{self, Releases};
-use crate::paths::facts::{Client, Facts, Shell, Sshd, Turns};
+use crate::paths::facts::{Client, Doors, Facts, Shell, Sshd, Turns};
 use crate::paths::shared_uid::{self, Twin};
 use crate::paths::{self, key_files::KeyFileRef};
 use crate::processes::holdings::SudoBorn;
@@ -55,6 +55,8 @@ pub struct Reading<'h> {
     /// The sshds of the host.
     pub sshds: Vec<Sshd>,
     people: LoginDefs,
+    /// Read when they are asked for first.
+    doors: OnceCell<Doors>,
     files: UserFiles<'h>,
     remembered: &'h mut Remembered,
     /// What the paths of login shells lead to.
@@ -111,6 +113,7 @@ impl<'h> Reading<'h> {
         Ok(Self {
             sshds: sshds::find(&root, &mut remembered.sshd, moment.as_ref())?,
             people: LoginDefs::read(&root)?,
+            doors: OnceCell::new(),
             files: UserFiles::new(homes, ahead, Rc::clone(&root), Rc::clone(&accounts)),
             accounts,
             root,
@@ -481,6 +484,7 @@ impl<'h> Reading<'h> {
         let shell = self.shell(account);
         let facts = Facts {
             sshds: &self.sshds,
+            doors: self.doors.get_or_init(|| doors(&self.root, &self.accounts)),
             shell,
             now,
             // The zone of a host that is not booted is not this machine's.
@@ -563,6 +567,26 @@ impl<'h> Reading<'h> {
             },
             only: None,
         }
+    }
+}
+
+fn doors(root: &HostRoot, accounts: &Accounts) -> Doors {
+    let pam = acting::HostPam::new(root);
+    let service = |name: &str| pam.has(name).then(|| pam.service(name.as_bytes()));
+    let groups = accounts.group().map(|group| {
+        let with_members = group.entries().filter(|entry| entry.members().count() > 0);
+        with_members
+            .map(|entry| GroupRef {
+                name: entry.name.to_vec(),
+                gid: entry.gid,
+            })
+            .collect()
+    });
+    Doors {
+        login: service("login"),
+        su: service("su"),
+        // Where it could not be read, that is a gap of every account.
+        groups: groups.unwrap_or_default(),
     }
 }
 

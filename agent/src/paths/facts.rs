@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::strict_modes::GroupIs;
-use crate::host::account::Account;
+use crate::host::account::{Account, GroupRef};
 use crate::pam::Service;
 use crate::sshd::certificate::Certificate;
 use crate::sshd::include::{Config, ConfigError, ReadProblem};
@@ -23,11 +23,24 @@ pub struct Sshd {
     pub pam: Vec<Service>,
 }
 
+/// The services of PAM by which people become an account at the console and with su(1).
+#[derive(Debug, Clone, Default)]
+pub struct Doors {
+    /// What login(1) asks, where it asks PAM.
+    pub login: Option<Service>,
+    /// What su(1) asks, likewise.
+    pub su: Option<Service>,
+    /// The groups that have members: some of their members may need no password of su.
+    pub groups: Vec<GroupRef>,
+}
+
 /// What is so at the moment of judging, for one account.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
     /// Every sshd of the host; none means no way in over ssh.
     pub sshds: &'a [Sshd],
+    /// What asks for passwords besides them.
+    pub doors: &'a Doors,
     /// The account's login shell.
     pub shell: Shell,
     /// Seconds since 1970-01-01T00:00:00Z.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rescind_agent::host::account::Account;
 use rescind_agent::pam::Service;
 use rescind_agent::paths::facts::{
-    Facts, Found, KeyFileFacts, KeyFiles, Ownership, ReadAs, Shell, Sshd, Turns,
+    Doors, Facts, Found, KeyFileFacts, KeyFiles, Ownership, ReadAs, Shell, Sshd, Turns,
 };
 use rescind_agent::paths::strict_modes::GroupIs;
 use rescind_agent::paths::{evaluate, key_files_in_force};
@@ -204,6 +204,7 @@ fn ways_in(config: Result<Config, ConfigError>, tree: &mut Tree) {
     let facts = Facts {
         turns: &Turns::default(),
         sshds: &sshds,
+        doors: &Doors::default(),
         shell: Shell::Runs,
         now: 1_800_000_000,
         utc_offset: None,

@@ -8,7 +8,7 @@ use crate::host::account::PasswordState;
 use crate::pam::Service;
 use crate::pam::{PamFiles, account_stack, auth_stack};
 use crate::paths::account_state::tests::alice;
-use crate::paths::facts::{Found, KeyFileFacts, Ownership, ReadAs, Shell, Turns};
+use crate::paths::facts::{Doors, Found, KeyFileFacts, Ownership, ReadAs, Shell, Turns};
 use crate::paths::key_files_in_force;
 use crate::paths::strict_modes::GroupIs;
 use crate::sshd::include::tests::Memory;
@@ -116,6 +116,7 @@ impl Host {
         let sshds = [self.sshd()];
         let facts = Facts {
             sshds: &sshds,
+            doors: &Doors::default(),
             shell: self.shell,
             now: 20_100 * 86_400,
             utc_offset: None,
@@ -425,6 +426,7 @@ fn methods_that_need_each_other() {
 fn without_an_sshd_there_is_the_console() {
     let facts = Facts {
         sshds: &[],
+        doors: &Doors::default(),
         shell: Shell::Runs,
         now: 0,
         utc_offset: None,
