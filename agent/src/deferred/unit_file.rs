@@ -48,6 +48,7 @@ enum Key {
     /// `Unit=` of a timer or path, `Service=` of a socket, `SystemdService=` of a D-Bus name.
     Triggers,
     Accept,
+    Restart,
 }
 
 /// A setting that is in force, and where it stands.
@@ -88,6 +89,8 @@ pub struct Settings {
     pub triggers: Option<Vec<u8>>,
     /// `Accept=yes`: a socket that starts an instance for each connection.
     pub accepts: bool,
+    /// `Restart=` anything but `no`: systemd starts it again by itself.
+    pub restarts: bool,
     /// Files it uses.
     pub uses: Vec<InUse>,
 }
@@ -158,6 +161,9 @@ impl Settings {
                     Key::Starts => all.starts.extend(words(&setting.value)),
                     Key::Triggers => all.triggers = value.map(|set| set.value),
                     Key::Accept => all.accepts = is_yes(&setting.value),
+                    Key::Restart => {
+                        all.restarts = !matches!(setting.value.as_slice(), b"" | b"no");
+                    }
                 }
             }
         }
@@ -207,6 +213,7 @@ fn key(section: &[u8], key: &[u8]) -> Option<Key> {
         | (b"Socket", b"Service")
         | (b"D-BUS Service", b"SystemdService") => Key::Triggers,
         (b"Socket", b"Accept") => Key::Accept,
+        (b"Service", b"Restart") => Key::Restart,
         _ => return None,
     })
 }

@@ -93,6 +93,16 @@ pub struct Started {
     pub by_timer: bool,
 }
 
+/// A unit that the manager has started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its name.
+    pub name: UnitName,
+    /// Whether it runs at this moment. One that ran a moment ago counts where it is started again
+    /// by itself: between its end and its new start nothing can be seen of it.
+    pub now: bool,
+}
+
 /// All units of a manager.
 #[derive(Debug)]
 pub struct UnitSet<'d> {
@@ -148,9 +158,10 @@ impl<'d> UnitSet<'d> {
     }
 
     /// The units that run commands and can be started, by name. `activated` are those that others
-    /// than the manager start, each with who does, in words.
-    pub fn units(&self, activated: &[(UnitName, String)]) -> Vec<Unit> {
-        let started = self.started(activated);
+    /// than the manager start, each with who does, in words; `running` those that it has started,
+    /// for whatever reason.
+    pub fn units(&self, activated: &[(UnitName, String)], running: &[Running]) -> Vec<Unit> {
+        let started = self.started(activated, running);
         let mut names: BTreeSet<UnitName> = started.keys().cloned().collect();
         for name in self.by_name.keys().filter_map(|name| UnitName::parse(name)) {
             // Of a template there is nothing until there is an instance.
@@ -311,7 +322,11 @@ impl<'d> UnitSet<'d> {
     }
 
     /// What is started, how, and whether by something of the directories looked at.
-    fn started(&self, activated: &[(UnitName, String)]) -> HashMap<UnitName, (Started, bool)> {
+    fn started(
+        &self,
+        activated: &[(UnitName, String)],
+        running: &[Running],
+    ) -> HashMap<UnitName, (Started, bool)> {
         let mut started: HashMap<UnitName, (Started, bool)> = HashMap::new();
         let mut waiting: VecDeque<UnitName> = VecDeque::new();
         let targets = self.by_name.keys().chain(self.links.keys());
@@ -331,6 +346,40 @@ impl<'d> UnitSet<'d> {
             }
         }
         let mut seen = BTreeSet::new();
+        self.follow(waiting, &mut seen, &mut started);
+        // What is left somebody has started by hand.
+        let mut waiting = VecDeque::new();
+        for Running { name, now } in running {
+            let Some(name) = self.real_name(name) else {
+                continue;
+            };
+            let how = match now {
+                true => "started by hand",
+                false if self.load(&name).is_some_and(|unit| unit.settings.restarts) => {
+                    "started by hand, and it restarts by itself"
+                }
+                false => continue,
+            };
+            if !started.contains_key(&name) && !seen.contains(&name) {
+                let how = Started {
+                    how: how.into(),
+                    by_timer: false,
+                };
+                started.insert(name.clone(), (how, false));
+                waiting.push_back(name);
+            }
+        }
+        self.follow(waiting, &mut seen, &mut started);
+        started
+    }
+
+    /// Follows what is started with what is started.
+    fn follow(
+        &self,
+        mut waiting: VecDeque<UnitName>,
+        seen: &mut BTreeSet<UnitName>,
+        started: &mut HashMap<UnitName, (Started, bool)>,
+    ) {
         while let Some(name) = waiting.pop_front() {
             if seen.len() >= UNITS_MAX || !seen.insert(name.clone()) {
                 continue;
@@ -344,7 +393,6 @@ impl<'d> UnitSet<'d> {
                 }
             }
         }
-        started
     }
 
     /// What one unit starts.

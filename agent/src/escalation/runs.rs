@@ -31,6 +31,13 @@ pub struct Run {
     pub sure: Sure,
 }
 
+/// The steps of an account by these alone.
+pub fn by_runs(account: &Account, runs: &[Run]) -> Vec<Step> {
+    let mut found = Vec::new();
+    steps(account, runs, &mut found);
+    found
+}
+
 /// The steps of an account by what it can change.
 pub(super) fn steps(account: &Account, runs: &[Run], steps: &mut Vec<Step>) {
     for run in runs {

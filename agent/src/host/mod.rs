@@ -39,6 +39,8 @@ pub mod nsswitch;
 pub mod passwd;
 /// shadow(5).
 pub mod shadow;
+/// subuid(5).
+pub mod subuid;
 
 /// What an account is.
 pub mod account;

@@ -10,6 +10,7 @@ use crate::host::lock::AccountFile;
 use crate::orders::host::{Host, HostError};
 use crate::orders::plan::{self, Plan, Seen};
 use crate::orders::reading::Reading;
+use crate::processes::holdings::SudoBorn;
 
 /// For how long the records of logins are read on before sessions are told apart by their keys.
 const LOGINS_PATIENCE: Duration = Duration::from_secs(5);
@@ -135,7 +136,7 @@ pub fn paths(action: &Action, reading: &mut Reading<'_>) -> Result<Vec<AccessPat
             account,
         } => paths_of_key(reading, *fingerprint, account.as_ref()),
         Action::EndSessions { account } => match known(reading, account) {
-            Some(account) => reading.open_now(&account),
+            Some(account) => reading.open_now(&account, SudoBorn::Seek),
             None => Vec::new(),
         },
         Action::EndKeySessions {

@@ -310,6 +310,7 @@ impl Host {
     pub fn let_children_go(&mut self, idle: Duration) {
         self.homes.retire_if_idle(idle);
         self.ahead.retire_if_idle(idle);
+        self.remembered.tidy();
     }
 
     /// The kernel's boot id; empty where the host is not booted.

@@ -34,7 +34,7 @@ impl Reading<'_> {
         };
         let accounts = self.accounts.iter();
         for account in accounts.filter(|one| account.is_none_or(|name| one.name == *name)) {
-            if moment.has_nothing_of(&account.name, account.uid) {
+            if moment.has_nothing_of(&sessions_of(&account, None)) {
                 continue;
             }
             let mut only = Only::default();

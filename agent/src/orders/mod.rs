@@ -37,6 +37,8 @@ pub mod kept;
 mod key_files;
 /// What was opened over ssh with one key.
 mod key_sessions;
+/// What an account leaves behind.
+mod leavings;
 /// Whether an account is in a group.
 mod membership;
 /// What can be asked of a host without an agent.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rescind_protocol::name::{AccountName, KeyFingerprint};
 use rescind_protocol::path::{AccessPath, Mechanism};
 
+use crate::deferred::unit_set::Unit;
 use crate::home::{HomeChild, Look};
 use crate::host::account::{Account, GroupRef, shell_refuses};
 use crate::host::accounts::Accounts;
@@ -22,8 +23,10 @@ use crate::host::login_defs::LoginDefs;
 use crate::host::not_read::NotRead;
 use crate::host::root::{HostRoot, Keeping};
 use crate::host::shadow::Shadow;
+use crate::host::subuid::{SUBUID, Subuids};
 use crate::logins::History;
 use crate::orders::acting::{self, Acting, sudo_policy};
+use crate::orders::becoming::left::{Left, Leftovers};
 use crate::orders::host::{HostError, closing_in_passwd, closing_in_shadow};
 use crate::orders::kept::KeptFields;
 use crate::orders::key_files::{Purpose, Soon, UserFiles};
@@ -57,6 +60,7 @@ pub struct Reading<'h> {
     people: LoginDefs,
     /// Read when they are asked for first.
     doors: OnceCell<Doors>,
+    subuids: OnceCell<Result<Subuids, String>>,
     files: UserFiles<'h>,
     remembered: &'h mut Remembered,
     /// What the paths of login shells lead to.
@@ -96,6 +100,14 @@ const ACCOUNTS_AT_ONCE: usize = 256;
 pub struct Remembered {
     sshd: Releases,
     acting: acting::Memory,
+    leftovers: Option<Leftovers>,
+}
+
+impl Remembered {
+    /// Forgets what is of use for a moment only, and holds a child.
+    pub fn tidy(&mut self) {
+        self.leftovers = None;
+    }
 }
 
 impl<'h> Reading<'h> {
@@ -114,6 +126,7 @@ impl<'h> Reading<'h> {
             sshds: sshds::find(&root, &mut remembered.sshd, moment.as_ref())?,
             people: LoginDefs::read(&root)?,
             doors: OnceCell::new(),
+            subuids: OnceCell::new(),
             files: UserFiles::new(homes, ahead, Rc::clone(&root), Rc::clone(&accounts)),
             accounts,
             root,
@@ -339,7 +352,7 @@ impl<'h> Reading<'h> {
     /// Every way in of an account: what the evaluator says, and what is open already.
     pub fn paths(&mut self, account: &Account) -> Vec<AccessPath> {
         let mut found = self.paths_at_rest(account);
-        found.extend(self.open_now(account));
+        found.extend(self.open_now(account, SudoBorn::Skip));
         found
     }
 
@@ -420,9 +433,12 @@ impl<'h> Reading<'h> {
     /// The paths that closing the account is meant to close: all but the services of an account
     /// that is no person's. Those run on, as their processes do, see [`Reading::subject`].
     pub fn paths_to_close(&mut self, account: &Account) -> Vec<AccessPath> {
-        let mut found = self.paths(account);
+        let mut found = self.paths_at_rest(account);
+        found.extend(self.open_now(account, SudoBorn::Seek));
         if account.uid < self.people.uid_min {
             found.retain(|path| path.mechanism != Mechanism::SystemdUnit);
+        } else {
+            found.extend(self.leavings(account));
         }
         if !self.has_processes(account) {
             // Somebody knocks at an sshd in its name; the doors are told for themselves.
@@ -469,6 +485,21 @@ impl<'h> Reading<'h> {
         })
     }
 
+    /// All units of the system that run something, and what could not be read.
+    pub fn units(&mut self, now: i64) -> (Vec<Unit>, Vec<String>) {
+        let cache = &mut self.remembered.acting.units;
+        acting::units(&self.root, cache, &self.accounts, &mut self.files, now)
+    }
+
+    /// What an account leaves to others.
+    pub fn left_by(&mut self, account: &Account) -> Result<Left, HostError> {
+        let known = self.remembered.leftovers.take();
+        let leftovers = Leftovers::of(self, known)?;
+        let left = leftovers.left_by(account);
+        self.remembered.leftovers = Some(leftovers);
+        Ok(left)
+    }
+
     /// Asks the evaluator something about an account.
     pub fn with_facts<T>(
         &mut self,
@@ -510,9 +541,9 @@ impl<'h> Reading<'h> {
         shell
     }
 
-    /// The account's sessions and processes.
-    pub fn open_now(&self, account: &Account) -> Vec<AccessPath> {
-        let Some((subject, mut holdings)) = self.holdings(account) else {
+    /// The account's sessions and processes, and where it is asked for those that its sudo began.
+    pub fn open_now(&self, account: &Account, born: SudoBorn) -> Vec<AccessPath> {
+        let Some((subject, mut holdings)) = self.holdings(account, born) else {
             return Vec::new();
         };
         if let Some(logins) = &self.logins {
@@ -525,26 +556,41 @@ impl<'h> Reading<'h> {
 
     /// Whether anything runs as the account, beyond an sshd at which somebody knocks in its name.
     pub fn has_processes(&self, account: &Account) -> bool {
-        let holdings = self.holdings(account);
+        let holdings = self.holdings(account, SudoBorn::Skip);
         holdings.is_some_and(|(_, holdings)| !holdings.processes.is_empty())
     }
 
     /// What runs as the account, when the host is booted and something does.
-    pub fn alive(&self, account: &Account) -> Option<Subject> {
+    pub fn alive(&mut self, account: &Account) -> Option<Subject> {
         let moment = self.moment.as_ref()?;
-        if moment.has_nothing_of(&account.name, account.uid) {
+        if moment.has_nothing_of(&self.subject(account)) {
             return None;
         }
-        let (subject, holdings) = self.holdings(account)?;
+        // It may be a unit that is started again as soon as it is ended.
+        let units = &mut self.remembered.acting.units;
+        units.note_running(&self.root, now());
+        let (subject, holdings) = self.holdings(account, SudoBorn::Skip)?;
         (!holdings.is_clean()).then_some(subject)
     }
 
     /// What belongs to an account now; `None` where the host is not booted.
-    fn holdings(&self, account: &Account) -> Option<(Subject, Holdings)> {
+    fn holdings(&self, account: &Account, born: SudoBorn) -> Option<(Subject, Holdings)> {
         let moment = self.moment.as_ref()?;
         let subject = self.subject(account);
-        let holdings = moment.holdings(&subject, SudoBorn::Skip);
+        let mut holdings = moment.holdings(&subject, born);
+        holdings.gaps.extend(self.subuids().as_ref().err().cloned());
         Some((subject, holdings))
+    }
+
+    /// The uids of rootless containers.
+    fn subuids(&self) -> &Result<Subuids, String> {
+        self.subuids.get_or_init(|| {
+            match self.root.read(Path::new(SUBUID), ACCOUNT_FILE_BYTES_MAX) {
+                Ok(file) => Ok(Subuids::parse(&file.bytes)),
+                Err(error) if error.is_missing() => Ok(Subuids::default()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
     }
 
     /// Whose processes an order about this account means. A uid that several accounts share, or
@@ -559,7 +605,11 @@ impl<'h> Reading<'h> {
             name: account.name.clone(),
             uid: account.uid,
             gid: account.gid,
-            subuids: Vec::new(),
+            subuids: match self.subuids() {
+                Ok(subuids) => subuids.of(&account.name, account.uid),
+                // What that hides is told as a gap.
+                Err(_) => Vec::new(),
+            },
             scope: if shared || account.uid < self.people.uid_min {
                 Scope::SessionsOnly
             } else {

@@ -31,7 +31,7 @@ pub mod revocations;
 /// What rules let the account do as another.
 pub mod rights;
 /// The paths of one mechanism, so many and no more.
-mod rows;
+pub mod rows;
 /// Accounts with the same uid.
 pub mod shared_uid;
 /// Certificates, and CAs that are trusted.

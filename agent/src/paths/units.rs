@@ -219,7 +219,7 @@ mod tests {
             own: true,
             entries,
         })];
-        UnitSet::new(&directories).units(&[])
+        UnitSet::new(&directories).units(&[], &[])
     }
 
     fn told(paths: Vec<AccessPath>) -> Vec<String> {

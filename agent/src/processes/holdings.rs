@@ -78,13 +78,18 @@ impl Subject {
     /// of the account, it is root's (`acting`): real and saved uid tell whose it is.
     fn owns(&self, process: &Process) -> bool {
         let [real, _, saved, _] = process.uids;
+        real == self.uid || saved == self.uid
+    }
+
+    /// Whether a process may be the account's by a subordinate uid. It is, where it is in a user
+    /// namespace; a range that was given over the uids of other accounts makes nobody theirs.
+    pub(super) fn may_own(&self, process: &Process) -> bool {
+        let [real, _, saved, _] = process.uids;
         let sub = |uid: u32| {
             let mut ranges = self.subuids.iter();
             ranges.any(|(first, count)| uid >= *first && uid - first < *count)
         };
-        [real, saved]
-            .iter()
-            .any(|uid| *uid == self.uid || sub(*uid))
+        sub(real) || sub(saved)
     }
 }
 
@@ -273,7 +278,7 @@ impl Looking<'_> {
             ..Holdings::default()
         };
         for process in self.others() {
-            if self.subject.owns(process) {
+            if self.subject.owns(process) || self.owns_by_range(process, &mut gaps) {
                 found.processes.push(process.clone());
             } else if process.uids.contains(&self.subject.uid) {
                 found.acting.push(process.clone());
@@ -314,6 +319,18 @@ impl Looking<'_> {
         }
         found.gaps = gaps;
         found
+    }
+
+    /// Whether a process is the account's by a subordinate uid.
+    fn owns_by_range(&self, process: &Process, gaps: &mut Vec<String>) -> bool {
+        self.subject.may_own(process)
+            && match self.proc.has_hosts_uids(process.pid) {
+                Ok(has) => has == Some(false),
+                Err(gap) => {
+                    gaps.push(gap.to_string());
+                    false
+                }
+            }
     }
 
     /// All processes that are candidates: living, not the kernel's, not init, neither we nor our
@@ -540,7 +557,8 @@ impl Looking<'_> {
         let uid = self.subject.uid;
         let is_found = |process: &Process| {
             let pid = process.pid;
-            found.sshd.iter().any(|sshd| sshd.pid == pid)
+            let own = found.processes.iter().chain(&found.sshd);
+            own.into_iter().any(|own| own.pid == pid)
                 || found.contained.iter().any(|other| other.pid == pid)
                 || found.acting.iter().any(|other| other.pid == pid)
         };
@@ -558,7 +576,10 @@ impl Looking<'_> {
             };
             let grouped = || match self.proc.control_group(process.pid) {
                 Ok(group) => Ok(match self.subject.scope {
-                    Scope::WholeUid => self.is_in_users_slice(group.as_deref()),
+                    Scope::WholeUid => {
+                        self.is_in_users_slice(group.as_deref())
+                            && !is_managers(group.as_deref(), uid)
+                    }
                     Scope::SessionsOnly => logins
                         .iter()
                         .any(|login| is_in(group.as_deref(), &login.scope)),
@@ -577,6 +598,18 @@ impl Looking<'_> {
         }
         born
     }
+}
+
+/// Whether what is in a control group serves the account's manager: root makes and removes its
+/// runtime directory there, and becomes the manager itself.
+fn is_managers(group: Option<&[u8]>, uid: u32) -> bool {
+    let manager = format!("user@{uid}.service");
+    let itself = group.is_some_and(|group| {
+        [&b"/init.scope"[..], b""]
+            .iter()
+            .any(|end| group.ends_with(&[manager.as_bytes(), end].concat()))
+    });
+    itself || is_in(group, &format!("user-runtime-dir@{uid}.service"))
 }
 
 /// Whether a control group's path has a component `unit`.
@@ -600,5 +633,21 @@ mod tests {
         assert!(!is_in(Some(group), "user-100.slice"));
         assert!(!is_in(Some(group), ""));
         assert!(!is_in(None, "session-3.scope"));
+    }
+
+    #[test]
+    fn what_serves_a_manager_was_not_begun_by_its_account() {
+        let slice = "/user.slice/user-1000.slice";
+        for (group, want) in [
+            ("user-runtime-dir@1000.service", true),
+            ("user@1000.service", true),
+            ("user@1000.service/init.scope", true),
+            ("user@1000.service/app.slice/run-u1.service", false),
+            ("session-3.scope", false),
+            ("user@100.service", false),
+        ] {
+            let group = format!("{slice}/{group}");
+            assert_eq!(is_managers(Some(group.as_bytes()), 1000), want, "{group}");
+        }
     }
 }

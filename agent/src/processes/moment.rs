@@ -58,8 +58,10 @@ impl<'p> Moment<'p> {
 
     /// Whether nothing belonged to an account, as [`Holdings::is_clean`] says it, however far
     /// "belongs" goes: the cheap answer to the usual case.
-    pub fn has_nothing_of(&self, name: &AccountName, uid: u32) -> bool {
-        let owned = self.table.processes.iter().any(|p| p.uids.contains(&uid));
+    pub fn has_nothing_of(&self, subject: &Subject) -> bool {
+        let (name, uid) = (&subject.name, subject.uid);
+        let mut processes = self.table.processes.iter();
+        let owned = processes.any(|p| p.uids.contains(&uid) || subject.may_own(p));
         !owned && !self.connections().iter().any(|c| c.is_of(name, uid))
     }
 
@@ -106,6 +108,41 @@ impl<'p> Moment<'p> {
         processes.filter(move |process| {
             process.is_alive() && process.uids[0] == uid && !process.kernel && !begun(process)
         })
+    }
+
+    /// Processes that somebody began over ssh and left, where no session was made known to logind:
+    /// they are in the control group of an sshd that listens, and no connection leads to them. For
+    /// whom they were begun cannot be told any more.
+    pub fn adrift(&self) -> (Vec<Process>, Vec<String>) {
+        let (mut found, mut gaps) = (Vec::new(), Vec::new());
+        let mut group_of = |process: &Process| match self.proc.control_group(process.pid) {
+            // The uppermost is that of all processes, where there is no systemd.
+            Ok(group) => group.filter(|group| group != b"/"),
+            Err(gap) => {
+                gaps.push(gap.to_string());
+                None
+            }
+        };
+        let processes = self.table.processes.iter();
+        let is_of_root = |process: &&Process| process.is_root() && process.comm == b"sshd";
+        let listening: Vec<(&Process, Vec<u8>)> = processes
+            .clone()
+            .filter(|process| is_of_root(process) && process.ppid == 1)
+            .filter_map(|process| Some((process, group_of(process)?)))
+            .collect();
+        let left = processes.filter(|process| {
+            process.is_alive() && !process.kernel && process.ppid == 1 && process.pid != 1
+        });
+        for process in left {
+            if listening.iter().any(|(sshd, _)| sshd.pid == process.pid) {
+                continue;
+            }
+            let group = group_of(process);
+            if listening.iter().any(|(_, of)| Some(of) == group.as_ref()) {
+                found.push(process.clone());
+            }
+        }
+        (found, gaps)
     }
 
     /// The sessions that logind knows.

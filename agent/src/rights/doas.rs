@@ -60,6 +60,32 @@ pub fn rights(account: &Account, facts: &DoasFacts) -> Vec<Right> {
     }
 }
 
+/// The rules by which others become an account that is named in them: the line, and by whom.
+pub fn by_others(target: &Account, facts: &DoasFacts) -> Vec<(u32, String)> {
+    let Some(Ok(conf)) = facts.conf.as_ref().filter(|_| facts.powerless.is_none()) else {
+        return Vec::new();
+    };
+    let Ok(rules) = conf.rules() else {
+        return Vec::new();
+    };
+    let uid = target.uid.to_string();
+    let names = [target.name.as_str().as_bytes(), uid.as_bytes()];
+    let is_named = |name: &[u8]| names.contains(&name);
+    let permits = rules.iter().enumerate().filter(|(at, rule)| {
+        let later = rules[at + 1..].iter();
+        let denied = later
+            .clone()
+            .any(|later| !later.permits && later.who == rule.who && covers(later, rule));
+        rule.permits && rule.target.as_deref().is_some_and(is_named) && !denied
+    });
+    let by = permits.filter_map(|(_, rule)| match &rule.who {
+        Who::User(name) if is_named(name) => None,
+        Who::User(name) => Some((rule.line, printable(name))),
+        Who::Group(name) => Some((rule.line, format!(":{}", printable(name)))),
+    });
+    by.collect()
+}
+
 fn permitted(rule: &Rule) -> Right {
     let target = rule.target.as_deref().unwrap_or(b"anybody, root too");
     let what = match &rule.command {
@@ -206,5 +232,18 @@ mod tests {
             doas(&alice(), "permit alice", Some("it is not installed")),
             ["Closed 1 doas gives nobody anything: it is not installed"]
         );
+    }
+
+    #[test]
+    fn others_become_who_is_named() {
+        let conf = "permit nopass bob as alice\npermit :ops as 1000 cmd id\npermit alice as alice\n\
+                    permit carol as alice\ndeny carol as alice\npermit dave\npermit eve as bob\n";
+        let facts = DoasFacts {
+            conf: Some(Ok(DoasConf::parse(conf.into()))),
+            powerless: None,
+            service: None,
+        };
+        let told = by_others(&alice(), &facts);
+        assert_eq!(told, [(1, "bob".into()), (2, ":ops".into())]);
     }
 }

@@ -175,6 +175,27 @@ impl SudoFacts {
         others.filter(is_one).take(TARGETS_MAX).collect()
     }
 
+    /// The rules by which others become an account that is named in them: where, and by whom. Those
+    /// who may become anybody are left out: they are root.
+    pub fn by_others(&self, target: &Account) -> Vec<(PathBuf, u32, String)> {
+        let superuser = Subject::root();
+        let policy = self.policy(&superuser).filter(|_| self.powerless.is_none());
+        let Some(policy) = policy else {
+            return Vec::new();
+        };
+        let is_target = |what: &What| *what != What::All && is_named(what, target);
+        let rules = policy.rules_to_become(&is_target).into_iter();
+        let by_others = rules.filter_map(|rule| {
+            let others = rule.users.iter().filter(|user| !user.negated);
+            let others = others.filter(|user| !is_by_name(&user.what, target));
+            let names: Vec<String> = others.map(|user| user_in_words(&user.what)).collect();
+            let shown = names.iter().take(COMMANDS_SHOWN).cloned();
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            (!names.is_empty()).then_some((rule.source.file, rule.source.span.line, shown))
+        });
+        by_others.collect()
+    }
+
     /// A ticket of the account's that is not too old, which spares the password.
     pub(super) fn spares(&self, policy: &Policy<'_>, account: &Account) -> Option<String> {
         let name = account.name.as_str().as_bytes();
@@ -408,6 +429,21 @@ const fn rank(reach: Reach) -> u8 {
         Reach::Everything => 0,
         Reach::Leads => 1,
         Reach::Something => 2,
+    }
+}
+
+/// Whether it names this account and nobody else.
+fn is_by_name(what: &What, account: &Account) -> bool {
+    matches!(what, What::Word(_) | What::Alias(_)) && is_named(what, account)
+}
+
+fn user_in_words(what: &What) -> String {
+    match what {
+        What::All => "everybody".into(),
+        What::Word(word) | What::Alias(word) | What::UserGroup(word) | What::NetGroup(word) => {
+            printable(word)
+        }
+        What::Network(_) | What::Myself | What::Command(_) => "somebody".into(),
     }
 }
 

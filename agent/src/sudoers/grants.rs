@@ -46,7 +46,58 @@ pub struct Granted {
     pub what: What,
 }
 
+/// A rule by which others become an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Becoming {
+    /// Where the rule is written.
+    pub source: Source,
+    /// Whom it is for, as written.
+    pub users: Vec<Granted>,
+}
+
 impl<'a> Policy<'a> {
+    /// The rules on this host by which somebody becomes those that `is_target` knows, because they
+    /// are named and not because anybody is meant, or root; one for each statement.
+    #[must_use]
+    pub fn rules_to_become(&self, is_target: &dyn Fn(&What) -> bool) -> Vec<Becoming> {
+        let matcher = self.matcher(self.root, self.root);
+        let mut unfolding = Unfolding {
+            policy: self,
+            room: UNFOLDED_MAX,
+        };
+        let mut found: Vec<Becoming> = Vec::new();
+        if self.sudoers.refused.is_some() {
+            return found;
+        }
+        for spec in &self.sudoers.specs {
+            let mut named = None;
+            for privilege in &spec.privileges {
+                if !matcher.hosts(&privilege.hosts).may(Verdicts::ALLOW) {
+                    continue;
+                }
+                named = named.or_else(|| {
+                    privilege.rules.iter().find(|rule| {
+                        let runas = rule.runas.as_deref();
+                        let users = runas.and_then(|runas| runas.users.as_deref());
+                        let users = unfolding.list(users, AliasKind::Runas);
+                        let anybody = users.iter().any(is_root_or_all);
+                        let last = users.iter().rfind(|user| is_target(&user.what));
+                        !anybody && last.is_some_and(|user| !user.negated)
+                    })
+                });
+            }
+            if let Some(rule) = named {
+                let source = self.source(rule.span);
+                let users = unfolding.list(Some(&spec.users), AliasKind::User);
+                found.push(Becoming { source, users });
+            }
+            if found.len() >= GRANTS_MAX {
+                break;
+            }
+        }
+        found
+    }
+
     /// The rules for an account on this host, in the order of the policy, and what is not known about
     /// them.
     #[must_use]
@@ -111,6 +162,17 @@ impl<'a> Policy<'a> {
         }
         (grants, doubts)
     }
+}
+
+/// Whoever may become root becomes everybody.
+fn is_root_or_all(user: &Granted) -> bool {
+    let is_root = |word: &[u8]| matches!(word, b"root" | b"#0");
+    !user.negated
+        && match &user.what {
+            What::All => true,
+            What::Word(word) => is_root(word),
+            _ => false,
+        }
 }
 
 fn default_runas(matcher: &Matcher<'_>) -> Granted {

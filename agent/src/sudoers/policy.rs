@@ -17,7 +17,7 @@ use super::tree::{Rule, Span, Sudoers, What};
 use super::verdict::Verdicts;
 
 pub use super::command::CommandLine;
-pub use super::grants::{Grant, Granted};
+pub use super::grants::{Becoming, Grant, Granted};
 
 /// Single commands looked at on the search for one as good as root.
 const TRIES_MAX: usize = 500;

@@ -80,7 +80,7 @@ fn read(bytes: &[u8]) {
         UnitName::parse(b"main.service").expect("it is a name"),
         "asked for".to_owned(),
     )];
-    let units = set.units(&activated);
+    let units = set.units(&activated, &[]);
     let own = OwnUnits {
         lingers: Some(Ok(())),
         units: units.clone(),

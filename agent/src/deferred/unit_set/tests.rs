@@ -39,6 +39,13 @@ fn starts(by: &str, name: &str) -> Entry {
     }
 }
 
+fn running(name: &str, now: bool) -> Running {
+    Running {
+        name: UnitName::parse(name.as_bytes()).unwrap(),
+        now,
+    }
+}
+
 fn show(directories: Vec<(&str, Vec<Entry>)>) -> Vec<String> {
     let directory = |(path, entries): (&str, Vec<Entry>)| {
         Rc::new(Directory {
@@ -49,7 +56,15 @@ fn show(directories: Vec<(&str, Vec<Entry>)>) -> Vec<String> {
     };
     let directories: Vec<_> = directories.into_iter().map(directory).collect();
     let dbus = UnitName::parse(b"dbus-org.x.service").unwrap();
-    let units = UnitSet::new(&directories).units(&[(dbus, "D-Bus".into())]);
+    let units = UnitSet::new(&directories).units(
+        &[(dbus, "D-Bus".into())],
+        &[
+            running("by-hand@x.service", true),
+            running("again.service", false),
+            running("over.service", false),
+            running("hand.timer", true),
+        ],
+    );
     let show = |unit: Unit| {
         let user = unit.settings.user.map_or_else(String::new, |user| {
             let file = unit.files[user.file].display();
@@ -139,6 +154,33 @@ fn loops_of_aliases_and_starts_end() {
         [
             "own c.service  enabled for x.target in /etc",
             "own d.service  started by c.service",
+        ]
+    );
+}
+
+#[test]
+fn what_was_started_by_hand_is_started() {
+    let service = "[Service]\nExecStart=/x\nUser=alice\n";
+    let shown = show(vec![(
+        "/lib",
+        vec![
+            unit("by-hand@.service", service),
+            unit("again.service", &format!("{service}Restart=on-failure\n")),
+            unit(
+                "over.service",
+                &format!("{service}Restart=always\nRestart=no\n"),
+            ),
+            unit("hand.timer", "[Timer]\nOnBootSec=1\n"),
+            unit("hand.service", service),
+        ],
+    )]);
+    assert_eq!(
+        shown,
+        [
+            "again.service alice(/lib/again.service:3) started by hand, and it restarts by itself",
+            "by-hand@x.service alice(/lib/by-hand@.service:3) started by hand",
+            "hand.service alice(/lib/hand.service:3) started by hand.timer (timer)",
+            "over.service alice(/lib/over.service:3) ",
         ]
     );
 }

@@ -67,7 +67,7 @@ pub fn read(
     let has_own = directories.iter().any(|directory| directory.own);
     let is_lingering = matches!(lingers, Some(Ok(())));
     if has_own || is_lingering {
-        units = UnitSet::new(&directories).units(&[]);
+        units = UnitSet::new(&directories).units(&[], &[]);
         units.retain(|unit| {
             let made_here = unit
                 .files

@@ -224,6 +224,20 @@ impl Acting {
         open_rights::add(account, Mechanism::Sudo, &rights, gate, today, paths);
     }
 
+    /// Whether any rule lets the account do something as another, whatever else it takes; also
+    /// where that is not known.
+    pub fn has_rights(&self, account: &Account, accounts: &Accounts) -> bool {
+        let by_sudo = match &self.sudo {
+            Ok(sudo) => !sudo
+                .rights(account, accounts, &self.sudo_targets)
+                .is_empty(),
+            Err(_) => true,
+        };
+        by_sudo
+            || !doas::rights(account, &self.doas).is_empty()
+            || !self.polkit.rights(account).is_empty()
+    }
+
     /// What rules let the account do as another.
     fn add_rights(
         &self,
@@ -271,12 +285,13 @@ fn read_as(
 /// All units of the system that run something, and what could not be read.
 pub fn units(
     root: &HostRoot,
+    cache: &mut UnitCache,
     accounts: &Accounts,
     files: &mut UserFiles<'_>,
     now: i64,
 ) -> (Vec<Unit>, Vec<String>) {
     let mut read_as = |uid: u32, path: &Path| read_as(accounts, files, uid, path);
-    let (units, gaps) = system_units::all(root, &mut read_as, now);
+    let (units, gaps) = system_units::all(root, cache, &mut read_as, now);
     (units, gaps.into_iter().map(|(_, why)| why).collect())
 }
 

@@ -1,6 +1,6 @@
 //! Units of the system, from the directories systemd looks into, and what D-Bus starts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use super::{FILE_BYTES_MAX, Gaps, NAMES_MAX};
 use crate::deferred::unit_file::{Settings, UnitFile};
 use crate::deferred::unit_name::UnitName;
 use crate::deferred::unit_path::{self, UserDirectory};
-use crate::deferred::unit_set::{Directory, Entry, Target, Unit, UnitSet};
+use crate::deferred::unit_set::{Directory, Entry, Running, Target, Unit, UnitSet};
 use crate::host::root::{FileStamp, HostRoot};
 use crate::paths::pam_gate::Asks;
 use crate::paths::units::{LINGER, Owned, UnitFacts};
@@ -34,10 +34,54 @@ pub struct UnitCache {
     files: HashMap<PathBuf, (FileStamp, Rc<UnitFile>)>,
     /// What the last scan came to, where it can be relied on.
     last: Option<(Key, Rc<Loaded>)>,
+    /// Units that were seen running, and when, in seconds since 1970.
+    ran: BTreeMap<Vec<u8>, i64>,
+    /// Those that ran at the last look.
+    running: BTreeSet<Vec<u8>>,
 }
 
-/// What was looked at: of the directories, and of D-Bus's names.
-type Key = (Scan, Vec<(PathBuf, FileStamp)>);
+/// systemd has a link here for each unit that it has started, by the name after the colon.
+const RUNNING: &str = "/run/systemd/units";
+/// For so long after it was seen running, a unit may be about to be started again.
+const RAN_S: i64 = 10;
+
+impl UnitCache {
+    /// Looks at what systemd has started: to be done before processes are ended, for then nothing
+    /// is to be seen of a unit until it is started again.
+    pub fn note_running(&mut self, root: &HostRoot, now: i64) {
+        self.ran
+            .retain(|_, seen| now.saturating_sub(*seen) <= RAN_S);
+        self.running = BTreeSet::new();
+        if !root.is_live() {
+            return;
+        }
+        // It changes all the time, so it is not one of the directories by which a survey knows that
+        // the host is as it was. Without systemd there is none.
+        let entries = std::fs::read_dir(RUNNING).into_iter().flatten();
+        for entry in entries.flatten().take(NAMES_MAX) {
+            let name = entry.file_name().into_vec();
+            if let Some(unit) = name.strip_prefix(b"invocation:") {
+                self.running.insert(unit.to_vec());
+                self.ran.insert(unit.to_vec(), now);
+            }
+        }
+    }
+
+    fn running(&self) -> Vec<Running> {
+        let kinds = [&b"service"[..], b"socket", b"timer", b"path"];
+        let units = self.ran.keys().filter_map(|name| {
+            let now = self.running.contains(name);
+            let name = UnitName::parse(name)?;
+            kinds
+                .contains(&name.kind())
+                .then_some(Running { name, now })
+        });
+        units.collect()
+    }
+}
+
+/// What was looked at: of the directories, of D-Bus's names, and of what runs.
+type Key = (Scan, Vec<(PathBuf, FileStamp)>, Vec<Running>);
 
 /// What the files say.
 #[derive(Debug, Default)]
@@ -116,25 +160,35 @@ impl Units {
 
 /// All units of the system that run something, whoever they run as, and what could not be read.
 /// Without systemd none.
-pub fn all(root: &HostRoot, read_as: &mut ReadAs<'_>, now: i64) -> (Vec<Unit>, Gaps) {
+pub fn all(
+    root: &HostRoot,
+    cache: &mut UnitCache,
+    read_as: &mut ReadAs<'_>,
+    now: i64,
+) -> (Vec<Unit>, Gaps) {
     let there = |path: &str| !matches!(root.exists(Path::new(path)), Ok(false));
     if !PROGRAMS.iter().any(|path| there(path)) {
         return (Vec::new(), Gaps::new());
     }
-    let mut names = Names::default();
-    let (key, _, gaps) = scan(root, &mut names, now);
-    let mut files = HashMap::new();
-    let mut loader = Loader::new(root, read_as, &mut files, now, gaps);
+    let (mut key, _, gaps) = scan(root, &mut cache.names, now);
+    cache.note_running(root, now);
+    key.2 = cache.running();
+    let mut loader = Loader::new(root, read_as, &mut cache.files, now, gaps);
     let units = loader.all(&key);
-    (units, loader.loaded.gaps)
+    let (gaps, seen) = (loader.loaded.gaps, loader.seen);
+    cache.files = seen;
+    (units, gaps)
 }
 
 /// Looks at the directories, and reads what is not as it was.
 fn load(root: &HostRoot, cache: &mut UnitCache, read_as: &mut ReadAs<'_>, now: i64) -> Rc<Loaded> {
-    let (key, settled, gaps) = scan(root, &mut cache.names, now);
+    let (mut key, settled, gaps) = scan(root, &mut cache.names, now);
+    cache.note_running(root, now);
+    key.2 = cache.running();
     if let Some((known, loaded)) = &cache.last
         && known.0.directories == key.0.directories
         && known.1 == key.1
+        && known.2 == key.2
         && gaps.is_empty()
     {
         return Rc::clone(loaded);
@@ -179,7 +233,7 @@ fn scan(root: &HostRoot, names: &mut Names, now: i64) -> (Key, bool, Gaps) {
         directories,
         settled,
     };
-    ((scan, dbus), settled, gaps)
+    ((scan, dbus, Vec::new()), settled, gaps)
 }
 
 fn of_system(directory: &UserDirectory) -> Option<&'static str> {
@@ -222,7 +276,7 @@ impl<'r, 'f> Loader<'r, 'f> {
     }
 
     /// All units; what else there is to say of them is in `loaded`.
-    fn all(&mut self, (scan, dbus): &Key) -> Vec<Unit> {
+    fn all(&mut self, (scan, dbus, running): &Key) -> Vec<Unit> {
         let mut system = Vec::new();
         for scanned in &scan.directories {
             let directory = Rc::new(self.directory(scanned));
@@ -244,7 +298,7 @@ impl<'r, 'f> Loader<'r, 'f> {
         }
         let set = UnitSet::new(&system);
         self.loaded.manager = UnitName::parse(b"user@.service").and_then(|name| set.load(&name));
-        set.units(&activated)
+        set.units(&activated, running)
     }
 
     fn directory(&mut self, scanned: &Scanned) -> Directory {

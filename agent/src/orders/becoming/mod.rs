@@ -6,6 +6,8 @@ mod gaps;
 mod ground;
 /// What jobs of cron run.
 mod jobs;
+/// What an account leaves to others.
+pub mod left;
 /// Logins from the host to itself.
 mod logins;
 /// What root and other accounts run or read.
@@ -34,7 +36,7 @@ pub fn explain(reading: &mut Reading<'_>, account: &Account) -> Result<Explanati
     let ground = ground::Ground::new(&root)?;
     let su = acting::su(&root);
     let jobs = acting.job_tables(&accounts, &root);
-    let (units, mut gaps) = acting::units(&root, &accounts, reading.files(), now);
+    let (units, mut gaps) = reading.units(now);
     let mut found = runs::collect(&root, &accounts, &jobs, &units, &ground, today);
     gaps.append(&mut found.gaps);
     let keys = logins::keys(reading, &ground, &accounts, &mut gaps);

@@ -98,6 +98,32 @@ pub fn collect(
     collecting.finish()
 }
 
+/// Collects what jobs and units run, and nothing else.
+pub fn collect_jobs(
+    root: &HostRoot,
+    accounts: &Accounts,
+    jobs: &JobTables<'_>,
+    units: &[Unit],
+    ground: &Ground,
+    today: i64,
+) -> Found {
+    let mut collecting = Collecting {
+        root,
+        accounts,
+        ground,
+        kind: jobs.daemon.unwrap_or(Kind::Debian),
+        today,
+        candidates: Vec::new(),
+        found: Found::default(),
+    };
+    if let Some(superuser) = accounts.by_uid(0).first() {
+        collecting.anacron(superuser, jobs);
+        collecting.units(superuser, units);
+    }
+    collecting.cron(jobs);
+    collecting.finish()
+}
+
 /// What is being collected.
 pub(super) struct Collecting<'c> {
     root: &'c HostRoot,

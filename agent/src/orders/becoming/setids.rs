@@ -1,6 +1,7 @@
 //! Programs that act as their owner, in their group, or with capabilities: looked for where programs
 //! lie, and where users leave theirs.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -115,6 +116,74 @@ pub fn collect(
     }
     gaps.extend(looking.gaps.told("programs that act as their owner"));
     (looking.found, looking.cut)
+}
+
+/// The setuid programs of all accounts but root's by their owners, where programs lie and where
+/// anybody leaves some: with them others act as the owner.
+pub fn by_owner(
+    root: &HostRoot,
+    ground: &Ground,
+    gaps: &mut Vec<String>,
+) -> BTreeMap<u32, Vec<Vec<u8>>> {
+    let mut found: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut seen = Vec::new();
+    for directory in DIRECTORIES.map(Path::new) {
+        match root.list(directory, NAMES_MAX) {
+            Ok(listing) if seen.contains(&listing.path) => {}
+            Ok(listing) => {
+                for entry in &listing.entries {
+                    let stat = &entry.stat;
+                    if stat.uid != 0 && makes_owner(stat.kind, stat.mode) {
+                        let path = listing.path.join(&entry.name);
+                        let path = path.as_os_str().as_bytes().to_vec();
+                        found.entry(stat.uid).or_default().push(path);
+                    }
+                }
+                seen.push(listing.path);
+            }
+            Err(error) if error.is_missing() => {}
+            Err(error) => gaps.push(error.to_string()),
+        }
+    }
+    for directory in OTHERS {
+        for (uid, path) in left_in(directory.as_bytes(), ground) {
+            found.entry(uid).or_default().push(path);
+        }
+    }
+    found
+}
+
+/// Those that an account has in its home.
+pub fn in_home(account: &Account, ground: &Ground) -> Vec<Vec<u8>> {
+    if account.home.len() <= 1 {
+        return Vec::new();
+    }
+    let directories = [[&account.home, &b"/bin"[..]].concat(), account.home.clone()];
+    let all = directories.iter().flat_map(|path| left_in(path, ground));
+    let own = all.filter(|(uid, _)| *uid == account.uid);
+    own.map(|(_, path)| path).collect()
+}
+
+fn left_in(directory: &[u8], ground: &Ground) -> Vec<(u32, Vec<u8>)> {
+    let list = List {
+        owner: Ids::ROOT,
+        path: directory.to_vec(),
+        max_entries: OTHERS_NAMES_MAX,
+    };
+    // Most of them are not there; those of people may not be for root to see, and are told elsewhere.
+    let listing = ground.homes().list(&list, super::ground::PATIENCE);
+    let entries = listing.into_iter().flat_map(|listing| listing.entries);
+    let setuid =
+        entries.filter(|entry| entry.facts.uid != 0 && makes_owner(entry.kind, entry.facts.mode));
+    let path = |name: &[u8]| [directory, b"/", name].concat();
+    setuid
+        .map(|entry| (entry.facts.uid, path(&entry.name)))
+        .collect()
+}
+
+/// Without anybody's right to run it but its owner's it makes nobody else its owner.
+fn makes_owner(kind: FileKind, mode: u32) -> bool {
+    kind == FileKind::Regular && mode & 0o4000 != 0 && mode & 0o011 != 0
 }
 
 struct Program<'p> {

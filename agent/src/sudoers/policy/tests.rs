@@ -224,3 +224,32 @@ fn of_an_account_with_too_many_rules_some_are_listed() {
     assert_eq!(grants.len(), 20_000);
     assert_eq!(doubts, [Doubt::TooMany]);
 }
+
+#[test]
+fn rules_to_become_somebody_name_them() {
+    let text = "Runas_Alias DB=alice,postgres\n\
+                bob ALL=(alice) /bin/ls\n\
+                %ops,carol ALL=(DB) NOPASSWD: ALL\n\
+                dave ALL=(ALL) ALL\n\
+                eve ALL=(root,alice) ALL\n\
+                frank ALL=(alice,!alice) ALL\n\
+                grace web9=(alice) ALL\n\
+                heidi ALL=ALL\n\
+                ivan ALL=/bin/true, (alice) /bin/id\n";
+    let sudoers = Files::sudoers(text).parse(Dialect::Sudo1_9_16);
+    let host = HostNames::new(b"web1", None);
+    let policy = Policy {
+        sudoers: &sudoers,
+        host: &host,
+        root: &Subject::root(),
+        other_sources: &[],
+        now_unix: NOON,
+    };
+    let is_alice = |what: &What| *what == What::Word(b"alice".to_vec());
+    let rules = policy.rules_to_become(&is_alice);
+    let shown: Vec<String> = rules
+        .iter()
+        .map(|rule| format!("{} {}", rule.source.span.line, rule.users.len()))
+        .collect();
+    assert_eq!(shown, ["2 1", "3 2", "9 1"]);
+}
