@@ -605,11 +605,18 @@ impl Looking<'_> {
 fn is_managers(group: Option<&[u8]>, uid: u32) -> bool {
     let manager = format!("user@{uid}.service");
     let itself = group.is_some_and(|group| {
-        [&b"/init.scope"[..], b""]
-            .iter()
-            .any(|end| group.ends_with(&[manager.as_bytes(), end].concat()))
+        let place = format!("/user-{uid}.slice/{manager}");
+        let first = memchr::memmem::find(group, manager.as_bytes());
+        [&b"/init.scope"[..], b""].iter().any(|end| {
+            let whole = [place.as_bytes(), end].concat();
+            // The account could make another group of that name below its manager.
+            group.ends_with(&whole) && first == group.len().checked_sub(manager.len() + end.len())
+        })
     });
-    itself || is_in(group, &format!("user-runtime-dir@{uid}.service"))
+    // Below its manager the account gives groups what names it likes.
+    let directory = format!("/user-{uid}.slice/user-runtime-dir@{uid}.service");
+    let makes_directory = group.is_some_and(|group| group.ends_with(directory.as_bytes()));
+    itself || (makes_directory && !is_in(group, &manager))
 }
 
 /// Whether a control group's path has a component `unit`.
@@ -642,7 +649,12 @@ mod tests {
             ("user-runtime-dir@1000.service", true),
             ("user@1000.service", true),
             ("user@1000.service/init.scope", true),
+            ("user@1000.service/user-1000.slice/user@1000.service", false),
             ("user@1000.service/app.slice/run-u1.service", false),
+            (
+                "user@1000.service/user-1000.slice/user-runtime-dir@1000.service",
+                false,
+            ),
             ("session-3.scope", false),
             ("user@100.service", false),
         ] {

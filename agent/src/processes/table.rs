@@ -445,11 +445,20 @@ fn parse_control_group(bytes: &[u8]) -> Option<Vec<u8>> {
     };
     // Where the old hierarchy is there and not used, everything is at its root.
     let old = path_of(b":name=systemd:");
-    match old.as_deref() {
+    let mut path = match old.as_deref() {
         None | Some(b"/") => path_of(b"::").or(old),
         Some(_) => old,
+    };
+    if let Some(path) = &mut path
+        && path.ends_with(REMOVED)
+    {
+        path.truncate(path.len() - REMOVED.len());
     }
+    path
 }
+
+/// Behind the path of a group that was removed while its last process ended (cgroups(7)).
+const REMOVED: &[u8] = b" (deleted)";
 
 #[cfg(test)]
 mod tests {
@@ -508,6 +517,10 @@ mod tests {
             b"9:name=systemd:/user.slice/user-1000.slice/session-3.scope\n8:pids:/\n0::/\n";
         let path = b"/user.slice/user-1000.slice/session-3.scope".to_vec();
         assert_eq!(parse_control_group(hybrid), Some(path));
+        assert_eq!(
+            parse_control_group(b"0::/b.slice/a.scope (deleted)\n"),
+            Some(b"/b.slice/a.scope".to_vec())
+        );
         assert_eq!(
             parse_control_group(b"0::/a.scope\n"),
             Some(b"/a.scope".to_vec())
