@@ -266,7 +266,9 @@ fn trials() -> Tested {
     ender.end(&alice(), None, SudoBorn::Skip)?;
 
     // Rootless containers: uids of the account's range. Other containers: its uid by chance.
-    let of_range = start("sleep", ALICE_SUB + 500)?;
+    let of_range = start("own-namespaces", ALICE_SUB + 500)?;
+    // Nobody gets such a uid without a namespace: it is somebody else's.
+    let outside = start("sleep", ALICE_SUB + 600)?;
     let of_nobody = start("sleep", ALICE_SUB + 70_000)?;
     start("sleep", ALICE)?;
     let contained = start("contained", ALICE)?;
@@ -286,7 +288,7 @@ fn trials() -> Tested {
         &format!("the account's are ended: {report:?}"),
     )?;
     check(
-        !alive(of_range) && alive(of_nobody),
+        !alive(of_range) && alive(of_nobody) && alive(outside),
         "of the ranges, only the account's",
     )?;
     check(
